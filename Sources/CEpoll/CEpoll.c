@@ -1,0 +1,18 @@
+// What glibc shows only to _GNU_SOURCE; the header must not define it, or its types would differ from SwiftGlibc's.
+#define _GNU_SOURCE
+#include "CEpoll.h"
+
+_Thread_local uint64_t mt_loop_id = 0;
+
+int32_t mt_accept(int fd, struct sockaddr_storage *a, uint32_t *n) {
+    *n = sizeof *a;
+    return (int32_t)mt_value(accept4(fd, (struct sockaddr *)a, n, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+int64_t mt_peer_uid(int fd) {
+    struct ucred c;
+    socklen_t n = sizeof c;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) < 0 ? -(int64_t)errno : (int64_t)c.uid;
+}
+
+void mt_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
