@@ -1,3 +1,5 @@
+package import Base
+
 /// The one id of an accepted message: in the 250, the `Received:` field, the log, the queue and the mailbox.
 ///
 /// 63 bits: 42 of milliseconds since 1970, 5 of the loop that took it, 16 of a counter. Ids of one process ascend with time,
@@ -27,9 +29,8 @@ package struct MessageID: Sendable, Hashable, Comparable {
         guard text.count == 13 else { return nil }
         var value: UInt64 = 0
         for c in text {
-            guard let digit = Self.alphabet.firstIndex(of: c & 0xDF | (c & 0x40 == 0 ? c & 0x20 : 0)) else { return nil }
-            guard value >> 59 == 0 else { return nil }
-            value = value << 5 | UInt64(digit)
+            guard let digit = Self.alphabet.firstIndex(of: ASCII.uppercased(c)), value >> 59 == 0 else { return nil }
+            value = (value << 5) | UInt64(digit)
         }
         guard value <= UInt64(Int64.max) else { return nil }
         rawValue = Int64(value)
@@ -45,11 +46,10 @@ package struct MessageIDSource: Sendable {
     package init(loop: Int) { self.loop = Int64(loop & 31) }
 
     package mutating func next(at now: WallTime) -> MessageID {
-        let base = (max(0, now.microseconds / 1000) & ((1 << 42) - 1)) << 21
         // A clock that stands still or steps back must not repeat an id: go on counting from the last one.
-        var stamp = base >> 21 << 16
-        if stamp <= last { stamp = last + 1 }
+        let milliseconds = max(0, now.microseconds / 1000) & ((1 << 42) - 1)
+        let stamp = max(milliseconds << 16, last + 1)
         last = stamp
-        return MessageID(rawValue: (stamp >> 16) << 21 | loop << 16 | (stamp & 0xFFFF))
+        return MessageID(rawValue: ((stamp >> 16) << 21) | (loop << 16) | (stamp & 0xFFFF))
     }
 }
