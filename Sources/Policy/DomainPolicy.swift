@@ -1,0 +1,82 @@
+package import Base
+
+/// Every rule that may differ from domain to domain, with its default. The only place such a rule lives; read it from the
+/// snapshot a transaction captured, never from anywhere else.
+package struct DomainPolicy: Sendable, Hashable {
+    /// Whether the domain takes mail.
+    package var enabled = true
+    /// The byte that ends a local part's mailbox name (`alice+lists` is `alice`); nil: no sub-addressing.
+    package var subaddressSeparator: UInt8? = ASCII.plus
+    /// Most octets of a message for this domain; nil: the server's limit.
+    package var maxMessageSize: Int?
+    /// What a full mailbox answers: 452 4.2.2 (try later) or 552 5.2.2.
+    package var quotaRefusal = QuotaRefusal.temporary
+
+    package init() {}
+
+    package enum QuotaRefusal: String, Sendable, CaseIterable {
+        case temporary, permanent
+    }
+}
+
+/// A domain setting by its name: how the command line, the admin page and the store read and write `DomainPolicy`.
+package struct DomainPolicyField: Sendable {
+    package let name: String
+    package let summary: String
+    package let defaultText: String
+    package let read: @Sendable (DomainPolicy) -> String
+    /// False when the text is not a value of this setting.
+    package let write: @Sendable (inout DomainPolicy, String) -> Bool
+
+    package static let all: [DomainPolicyField] = [
+        DomainPolicyField(
+            name: "enabled", summary: "Whether the domain takes mail: true or false.", defaultText: "true",
+            read: { $0.enabled ? "true" : "false" },
+            write: { policy, text in
+                guard text == "true" || text == "false" else { return false }
+                policy.enabled = text == "true"
+                return true
+            }),
+        DomainPolicyField(
+            name: "subaddress_separator",
+            summary: "The character that ends the mailbox name in alice+lists@…; none switches sub-addressing off.",
+            defaultText: "+",
+            read: { $0.subaddressSeparator.map { String(Unicode.Scalar($0)) } ?? "none" },
+            write: { policy, text in
+                if text == "none" {
+                    policy.subaddressSeparator = nil
+                    return true
+                }
+                let bytes = Array(text.utf8)
+                guard bytes.count == 1, let byte = bytes.first, "+-=_#".utf8.contains(byte) else { return false }
+                policy.subaddressSeparator = byte
+                return true
+            }),
+        DomainPolicyField(
+            name: "max_message_size",
+            summary: "Most octets of a message for this domain (1024 to 1073741824); default: smtp.max_message_size.",
+            defaultText: "default",
+            read: { $0.maxMessageSize.map(String.init) ?? "default" },
+            write: { policy, text in
+                if text == "default" {
+                    policy.maxMessageSize = nil
+                    return true
+                }
+                guard let size = Int(text), (1024...1_073_741_824).contains(size) else { return false }
+                policy.maxMessageSize = size
+                return true
+            }),
+        DomainPolicyField(
+            name: "quota_refusal",
+            summary: "How mail for a full mailbox is refused: temporary (452) or permanent (552).",
+            defaultText: "temporary",
+            read: { $0.quotaRefusal.rawValue },
+            write: { policy, text in
+                guard let value = DomainPolicy.QuotaRefusal(rawValue: text) else { return false }
+                policy.quotaRefusal = value
+                return true
+            }),
+    ]
+
+    package static func named(_ name: String) -> DomainPolicyField? { all.first { $0.name == name } }
+}
