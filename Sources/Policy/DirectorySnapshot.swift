@@ -1,4 +1,4 @@
-package import Base
+import Base
 import Synchronization
 
 package struct AccountID: Sendable, Hashable, Comparable {

@@ -1,4 +1,4 @@
-package import Base
+import Base
 
 /// Every rule that may differ from domain to domain, with its default. The only place such a rule lives; read it from the
 /// snapshot a transaction captured, never from anywhere else.
