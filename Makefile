@@ -1,0 +1,71 @@
+# Everything a user or a developer types. Each target works alone on Debian 12 with the Swift toolchain.
+SHELL := /bin/bash
+CONFIG ?= config.dev.json
+PREFIX ?= /usr/local
+TIME ?= 60
+RUNS ?= 20
+SWIFT ?= swift
+BINARIES := .build/release
+
+.DEFAULT_GOAL := build
+.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash soak ci install
+
+# Debian packages: libraries to build with, then tools that tests use.
+setup:
+	@tools/setup.sh
+
+build: setup
+	$(SWIFT) build
+
+release: setup
+	$(SWIFT) build -c release --product martlet
+
+run: release
+	$(BINARIES)/martlet init --config $(CONFIG)
+	@tools/welcome.sh $(CONFIG)
+	@exec $(BINARIES)/martlet serve --config $(CONFIG)
+
+test: setup
+	$(SWIFT) test
+
+check: setup
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks
+	$(SWIFT) build --explicit-target-dependency-import-check error
+	$(SWIFT) test --filter TidyTests
+
+fmt:
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks
+
+# docs/standards.md and docs/metrics.md come from the sources; TidyTests fails when they are stale.
+docs: setup
+	MARTLET_WRITE_DOCS=1 $(SWIFT) test --filter TidyTests
+
+bench: setup
+	$(SWIFT) build -c release --product martlet-bench
+
+# make fuzz T=FuzzHTTP TIME=60; without T every target runs.
+fuzz: setup
+	tools/fuzz.sh "$(T)" $(TIME)
+
+tsan: setup
+	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan
+
+asan: setup
+	$(SWIFT) test --sanitize=address --scratch-path .build-asan
+
+compare: release bench
+	Tests/EndToEnd/compare.sh
+
+crash: release bench
+	Tests/EndToEnd/crash.sh $(RUNS)
+
+soak: release bench
+	Tests/EndToEnd/soak.sh $(TIME)
+
+ci: check test tsan asan
+
+install: release
+	install -D -m 755 $(BINARIES)/martlet $(DESTDIR)$(PREFIX)/bin/martlet
+
+clean:
+	rm -rf .build .build-*
