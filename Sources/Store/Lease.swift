@@ -1,0 +1,91 @@
+package import Base
+package import Protocols
+
+/// A queue row's name: never used twice, so that an old lease cannot fit a new row.
+package struct QueueRowID: Sendable, Hashable {
+    package let message: MessageID
+    package let recipient: Int32
+
+    package init(message: MessageID, recipient: Int32) {
+        self.message = message
+        self.recipient = recipient
+    }
+}
+
+/// Who holds leases: one delivery process. 0 is nobody.
+package struct LeaseOwner: Sendable, Hashable {
+    package let rawValue: Int64
+    package init(rawValue: Int64) { self.rawValue = rawValue }
+}
+
+/// The right to work on one queue row until a moment. `generation` is the fence: every transition names it, and a row
+/// whose generation went on answers "not yours any more".
+package struct Lease: Sendable, Hashable {
+    package let row: QueueRowID
+    package let generation: Int64
+    package let until: WallTime
+
+    package init(row: QueueRowID, generation: Int64, until: WallTime) {
+        self.row = row
+        self.generation = generation
+        self.until = until
+    }
+}
+
+/// A leased queue row with what an attempt needs; the body is read by slices.
+package struct LeasedRecipient: Sendable, Hashable {
+    package let lease: Lease
+    package let recipient: RemoteRecipient
+    /// Attempts that ended before this one.
+    package let attempts: Int
+    package let message: StoredMessage
+
+    package init(lease: Lease, recipient: RemoteRecipient, attempts: Int, message: StoredMessage) {
+        self.lease = lease
+        self.recipient = recipient
+        self.attempts = attempts
+        self.message = message
+    }
+}
+
+/// How an attempt at one queue row ended.
+package struct Outcome: Sendable, Hashable {
+    package let lease: Lease
+    package let result: Result
+
+    package enum Result: Sendable, Hashable {
+        /// The peer took it, or it failed for good and its bounce (if any) is accepted by the same job: the row goes.
+        case done
+        /// Try again at the moment named; `status` is the last answer, for people and bounces.
+        case deferred(until: WallTime, status: [UInt8])
+    }
+
+    package init(lease: Lease, result: Result) {
+        self.lease = lease
+        self.result = result
+    }
+}
+
+/// A queue row as `queue list` shows it.
+package struct QueuedRecipient: Sendable, Hashable {
+    package let row: QueueRowID
+    package let address: [UInt8]
+    package let sender: [UInt8]
+    package let attempts: Int
+    package let due: WallTime
+    package let isLeased: Bool
+    package let status: [UInt8]
+
+    package init(
+        row: QueueRowID, address: [UInt8], sender: [UInt8], attempts: Int, due: WallTime, isLeased: Bool,
+        status: [UInt8]
+    ) {
+        self.row = row
+        self.address = address
+        self.sender = sender
+        self.attempts = attempts
+        self.due = due
+        self.isLeased = isLeased
+        self.status = status
+    }
+}

@@ -1,0 +1,75 @@
+package import Base
+package import Policy
+package import Protocols
+
+/// A message that shall be kept: the only way into mailboxes and queue, for inbound mail, bounces and reports alike.
+package struct AcceptRequest: Sendable {
+    package let id: MessageID
+    package let received: WallTime
+    /// Envelope sender; empty is the null sender.
+    package let sender: [UInt8]
+    /// Fields put before the body (`Return-Path:` at delivery, `Received:`…), each with its CRLF.
+    package let trace: [UInt8]
+    package let body: Body
+    /// What the envelope carried besides addresses, in the server's own compact form. The store never looks inside.
+    package let envelope: [UInt8]
+    package let local: [LocalDelivery]
+    package let remote: [RemoteRecipient]
+
+    package enum Body: Sendable {
+        case inline([UInt8])
+        case spooled(SpoolBody, size: Int)
+    }
+
+    package init(
+        id: MessageID, received: WallTime, sender: [UInt8], trace: [UInt8], body: Body, envelope: [UInt8] = [],
+        local: [LocalDelivery] = [], remote: [RemoteRecipient] = []
+    ) {
+        self.id = id
+        self.received = received
+        self.sender = sender
+        self.trace = trace
+        self.body = body
+        self.envelope = envelope
+        self.local = local
+        self.remote = remote
+    }
+
+    /// Octets a mailbox is charged: trace fields and body.
+    package var size: Int {
+        switch body {
+        case .inline(let bytes): trace.count + bytes.count
+        case .spooled(_, let size): trace.count + size
+        }
+    }
+}
+
+/// One mailbox the message goes to.
+package struct LocalDelivery: Sendable, Hashable {
+    package let account: AccountID
+    package let folder: FolderID
+    /// The address as the client named it.
+    package let recipient: [UInt8]
+
+    package init(account: AccountID, folder: FolderID = .inbox, recipient: [UInt8]) {
+        self.account = account
+        self.folder = folder
+        self.recipient = recipient
+    }
+}
+
+/// One address elsewhere the message goes to: becomes a queue row.
+package struct RemoteRecipient: Sendable, Hashable {
+    /// `local@domain`.
+    package let address: [UInt8]
+    /// RFC 3461 NOTIFY as the server encodes it; 0 when not given.
+    package let notify: UInt8
+    /// RFC 3461 ORCPT, decoded or not as the server likes; empty when not given.
+    package let originalRecipient: [UInt8]
+
+    package init(address: [UInt8], notify: UInt8 = 0, originalRecipient: [UInt8] = []) {
+        self.address = address
+        self.notify = notify
+        self.originalRecipient = originalRecipient
+    }
+}
