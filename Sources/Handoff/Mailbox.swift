@@ -44,17 +44,16 @@ package final class Mailbox<Message>: Sendable {
         return false
     }
 
-    /// After waiting: no more signals are wanted, and the ones that came are cleared.
-    package func finishWait() {
-        if !sleeping.exchange(false, ordering: .acquiringAndReleasing) {
-            _ = mt_eventfd_drain(eventDescriptor)
-        }
+    /// After waiting: no more signals are wanted, and the ones that came are cleared. `signalled` says that the
+    /// descriptor was seen readable: only that tells, because a producer may signal long after it lowered `sleeping`.
+    package func finishWait(signalled: Bool = true) {
+        sleeping.store(false, ordering: .relaxed)
+        if signalled { _ = mt_eventfd_drain(eventDescriptor) }
     }
 
     /// Waits for a message, at most `timeoutMilliseconds` (-1: for ever). Only an owner that may block calls this.
     package func wait(timeoutMilliseconds: Int32 = -1) {
         guard prepareToWait() else { return }
-        _ = mt_poll_readable(eventDescriptor, timeoutMilliseconds)
-        finishWait()
+        finishWait(signalled: mt_poll_readable(eventDescriptor, timeoutMilliseconds) == 1)
     }
 }

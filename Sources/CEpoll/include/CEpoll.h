@@ -134,6 +134,9 @@ static inline int32_t mt_reuse_port(int fd) {
     int32_t r = mt_set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     return r < 0 ? r : mt_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
+static inline int32_t mt_shutdown_write(int fd) { return (int32_t)mt_value(shutdown(fd, SHUT_WR)); }
+static inline int32_t mt_fchmod(int fd, uint32_t mode) { return (int32_t)mt_value(fchmod(fd, mode)); }
+static inline int32_t mt_bind_no_port(int fd) { return mt_set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); }
 static inline int32_t mt_v6_only(int fd) { return mt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1); }
 static inline int32_t mt_no_delay(int fd) { return mt_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 /// user id of the process at the other end of a Unix socket, or -errno.

@@ -1,0 +1,204 @@
+package import Base
+import CEpoll
+
+/// One stream socket, plain or TLS: what has come and was not consumed, what is to go, a deadline, and a driver.
+/// Belongs to its reactor's thread (deliberately not Sendable) and to a slot there; lives until `closed` was told.
+/// It never parses. Bounded by `ReactorLimits`.
+package final class Connection {
+    enum State { case connecting, open, lingering, closing, closed }
+
+    package let token: Token
+    package let peer: SocketAddress
+    /// The listener's tag, or the one given to `connect`.
+    package let listenerTag: Int
+    package let isOutbound: Bool
+    package internal(set) var driver: any ConnectionDriver
+    /// The owner's room for a word of its own.
+    package var context = 0
+
+    let reactor: Reactor
+    let descriptor: Int32
+    var state: State
+    var input: ByteBuffer
+    var output: ByteBuffer
+    /// Leading bytes of `output` that go out before TLS does.
+    var plainOutput = 0
+    var tls: TLSChannel?
+    package internal(set) var tlsInfo: TLSInfo?
+    var armed: Readiness
+    var isDirty = false
+    var wantsOffer = false
+    /// The last send did not take everything: wait for the socket.
+    var isBlocked = false
+    var isPaused = false
+    var hadOutput = false
+    /// The peer's side ended so; acted upon when the driver is not pausing.
+    var inputEnd: CloseReason?
+    var closeWhenFlushed: CloseReason?
+    var closeReason: CloseReason?
+    var deadline: Instant?
+    var timer: TimerWheel.Entry?
+    var timerDue = Instant(nanoseconds: 0)
+    /// Plaintext that had come behind a STARTTLS and was thrown away: somebody tried an injection.
+    package internal(set) var discardedPlaintext = 0
+
+    init(
+        reactor: Reactor, token: Token, descriptor: Int32, peer: SocketAddress, tag: Int, isOutbound: Bool,
+        driver: any ConnectionDriver
+    ) {
+        self.reactor = reactor
+        self.token = token
+        self.descriptor = descriptor
+        self.peer = peer
+        self.listenerTag = tag
+        self.isOutbound = isOutbound
+        self.driver = driver
+        state = isOutbound ? .connecting : .open
+        armed = isOutbound ? .write : .read
+        input = ByteBuffer(maximum: reactor.limits.inputBytesMax)
+        output = ByteBuffer(maximum: reactor.limits.outputBytesMax)
+    }
+
+    // MARK: Facts
+
+    /// Our own address, asked of the system each time.
+    package var local: SocketAddress { reactor.io.localAddress(descriptor) }
+    /// User id of the process at the other end of a Unix socket.
+    package var peerUserID: UInt32? { reactor.io.peerUserID(descriptor) }
+    /// TLS was begun; nothing is read as plaintext any more, whatever happens.
+    package var isTLS: Bool { tls != nil }
+    package var pendingOutput: Int { output.count }
+    package var bufferedInput: Int { input.count }
+    /// Open, and no close was asked for.
+    package var isOpen: Bool { state == .open && closeWhenFlushed == nil }
+    package var isReadingPaused: Bool { isPaused }
+
+    var acceptsOutput: Bool { (state == .open || state == .connecting) && closeWhenFlushed == nil }
+
+    /// What to watch the socket for: a function of the connection's state and nothing else.
+    var interest: Readiness {
+        switch state {
+        case .connecting: return .write
+        case .lingering: return .read
+        case .closing, .closed: return []
+        case .open:
+            var wanted: Readiness = []
+            if isBlocked { wanted.insert(.write) }
+            let mayRead =
+                !isPaused && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
+                && output.count < reactor.limits.outputHighWater
+            // A handshake is the connection's business, not the driver's.
+            if mayRead || (tls?.isHandshaking == true && inputEnd == nil) { wanted.insert(.read) }
+            return wanted
+        }
+    }
+
+    // MARK: Output
+
+    package func write(_ bytes: [UInt8]) {
+        guard acceptsOutput else { return }
+        wrote(output.append(bytes))
+    }
+
+    package func write(_ bytes: Span<UInt8>) {
+        guard acceptsOutput else { return }
+        wrote(output.append(bytes))
+    }
+
+    package func write(ascii text: StaticString) {
+        guard acceptsOutput else { return }
+        wrote(text.withUTF8Buffer { output.append(UnsafeRawBufferPointer($0)) })
+    }
+
+    private func wrote(_ fits: Bool) {
+        guard fits else { return close(.outputOverflow) }
+        hadOutput = true
+        if state == .open { reactor.touch(self) }
+    }
+
+    // MARK: Ending
+
+    /// Sends what is written (and close_notify), then closes. Later writes are dropped and no more input is offered.
+    package func closeAfterFlush() { closeAfterFlush(.local) }
+
+    func closeAfterFlush(_ reason: CloseReason) {
+        guard acceptsOutput else { return }
+        guard state == .open else { return close(reason) }
+        closeWhenFlushed = reason
+        setDeadline(afterSeconds: reactor.limits.flushSeconds)
+        reactor.touch(self)
+    }
+
+    /// Closes at the end of this turn; what is not yet sent is lost. Idempotent: the first reason stays.
+    package func close(_ reason: CloseReason = .local) {
+        guard state != .closing, state != .closed else { return }
+        state = .closing
+        closeReason = reason
+        reactor.closings.append(self)
+    }
+
+    // MARK: TLS
+
+    /// Begins TLS as the server: what is written goes out in plaintext first, what was buffered of the peer is discarded
+    /// (RFC 3207 §4.2), and `secured` follows.
+    package func startTLSServer(_ context: TLSContext) { startTLS(TLSChannel(server: context, reactor.limits)) }
+
+    /// Begins TLS as the client, likewise. `serverName` goes into SNI unless nil.
+    package func startTLSClient(_ context: TLSContext, serverName: String?, resume: TLSSession? = nil) {
+        startTLS(TLSChannel(client: context, serverName: serverName, resume: resume, reactor.limits))
+    }
+
+    /// What the client needs to resume this session later, nil before the server gave it.
+    package var tlsSession: TLSSession? { tls?.session }
+
+    private func startTLS(_ channel: TLSChannel?) {
+        guard acceptsOutput, tls == nil else { return }
+        guard let channel else { return close(.tlsFailed("no TLS session could be made")) }
+        discardedPlaintext += input.count
+        input.removeAll()
+        plainOutput = output.count
+        tls = channel
+        reactor.touch(self)
+    }
+
+    // MARK: Input
+
+    /// Stops reading and offering, for instance while an answer is awaited. The peer's FIN waits too.
+    package func pauseReading() {
+        guard !isPaused else { return }
+        isPaused = true
+        reactor.touch(self)
+    }
+
+    /// Goes on reading, and offers what was kept within this turn.
+    package func resumeReading() {
+        guard isPaused else { return }
+        isPaused = false
+        offerInput()
+    }
+
+    /// Offers what the driver left within this turn.
+    package func offerInput() {
+        guard state == .open, !wantsOffer else { return }
+        wantsOffer = true
+        reactor.offers.append(self)
+    }
+
+    package func replaceDriver(_ driver: any ConnectionDriver) { self.driver = driver }
+
+    // MARK: Deadline
+
+    package func setDeadline(afterSeconds seconds: Double) {
+        setDeadline(reactor.now.advanced(bySeconds: seconds))
+    }
+
+    /// O(1), and no work at all for the usual case of a deadline that moves later: its timer finds that out when it fires.
+    package func setDeadline(_ at: Instant) {
+        guard state != .closing, state != .closed else { return }
+        deadline = at
+        if timer != nil, timerDue <= at { return }
+        reactor.armTimer(self, at)
+    }
+
+    package func clearDeadline() { deadline = nil }
+}
