@@ -1,4 +1,4 @@
-package import Telemetry
+import Telemetry
 
 /// Which kind of listener a peer came in by.
 package enum ListenerLabel: Int, MetricLabel {

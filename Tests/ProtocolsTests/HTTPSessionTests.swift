@@ -138,7 +138,8 @@ import Testing
         #expect(status(whole("GET / HTTP/1.1\r\nHost: x\r\nA: \(long)\r\n\r\n")) == "431")
         let many = String(repeating: "A: b\r\n", count: 100)
         #expect(status(whole("GET / HTTP/1.1\r\nHost: x\r\n\(many)\r\n")) == "431")
-        #expect(status(whole("GET / HTTP/1.1\r\nHost: x\r\n\(many.dropLast(6))\r\n")) == "200")
+        let most = String(repeating: "A: b\r\n", count: 99)
+        #expect(status(whole("GET / HTTP/1.1\r\nHost: x\r\n\(most)\r\n")) == "200")
     }
 
     @Test func answersCannotCarryAForgedField() {

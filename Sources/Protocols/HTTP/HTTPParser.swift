@@ -32,10 +32,13 @@ package struct HTTPParser: Sendable {
     private var state = State.start
     private var request = HTTPRequest()
     private var head = HTTPHead()
+    /// Bytes of the incomplete line that are known to hold no line end, so that slow senders cost no rescans.
+    private var scanned = 0
 
     package init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
 
-    /// Reads from the front of `bytes`. Returns how many were used; call again with the rest until `.needMore`.
+    /// Reads from the front of `bytes`. Returns how many were used; call again with the rest until `.needMore`, and
+    /// then with the rest and what came after it.
     package mutating func parse(_ bytes: Span<UInt8>) -> (used: Int, step: Step) {
         var used = 0
         do throws(HTTPFailure) {
@@ -61,12 +64,13 @@ package struct HTTPParser: Sendable {
     }
 
     /// The length of the line at the front, without its CRLF; nil when it is not complete.
-    private func lineLength(_ bytes: Span<UInt8>) throws(HTTPFailure) -> Int? {
+    private mutating func lineLength(_ bytes: Span<UInt8>) throws(HTTPFailure) -> Int? {
         let tooLong: HTTPFailure = state == .start ? .targetTooLong : .headTooLarge
         // Method and version stand beside the target on its line.
         let longest = state == .start ? limits.targetMaximum + 64 : limits.headMaximum - head.size
-        guard let end = ByteScan.firstIndex(of: ASCII.cr, or: ASCII.lf, in: bytes, from: 0) else {
+        guard let end = ByteScan.firstIndex(of: ASCII.cr, or: ASCII.lf, in: bytes, from: scanned) else {
             if bytes.count > longest { throw tooLong }
+            scanned = bytes.count
             return nil
         }
         if end > longest { throw tooLong }
@@ -74,6 +78,7 @@ package struct HTTPParser: Sendable {
         guard bytes[end] == ASCII.cr else { throw .badRequest }
         guard end + 1 < bytes.count else { return nil }
         guard bytes[end + 1] == ASCII.lf else { throw .badRequest }
+        scanned = 0
         return end
     }
 
