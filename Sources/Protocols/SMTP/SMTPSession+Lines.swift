@@ -1,0 +1,137 @@
+import Base
+
+extension SMTPSession {
+    /// Takes one line, or leaves `i` where it is when the line is not whole or has to wait.
+    mutating func receiveLine<Sink: BodySink>(_ bytes: Span<UInt8>, from i: inout Int, body: inout Sink) {
+        if phase == .discardingLine { return discardLine(bytes, from: &i) }
+        let from = min(i + scanned, bytes.count)
+        guard let lf = ByteScan.firstIndex(of: ASCII.lf, in: bytes, from: from) else {
+            scanned = bytes.count - i
+            if scanned > lineOctetsMax(bytes.extracting(i..<bytes.count)), mayRun(nil) {
+                startDiscarding(bytes, &i)
+            }
+            return
+        }
+        if mustWait(bytes.extracting(i..<lf)) {
+            scanned = lf - i
+            return
+        }
+        let length = lf + 1 - i
+        if length > lineOctetsMax(bytes.extracting(i..<lf)) {
+            startDiscarding(bytes, &i)
+            return
+        }
+        let line = bytes.extracting(i..<lf)
+        i = lf + 1
+        scanned = 0
+        // RFC 5321 §2.3.8: a command ends with CRLF and nothing else.
+        guard line.count > 0, line[line.count - 1] == ASCII.cr else { return bareLineEnding() }
+        dispatch(line.extracting(0..<trimmedCount(line, line.count - 1)), body: &body)
+    }
+
+    private mutating func bareLineEnding() {
+        effects.append(.note(.bareLineEnding))
+        end(StandardReplies.bareLineEnding, .bareLineEnding)
+    }
+
+    /// RFC 5321 §4.1.1: trailing white space is tolerated.
+    private func trimmedCount(_ line: Span<UInt8>, _ count: Int) -> Int {
+        var end = count
+        while end > 0, line[end - 1] == ASCII.space || line[end - 1] == ASCII.tab { end -= 1 }
+        return end
+    }
+
+    private func lineOctetsMax(_ line: Span<UInt8>) -> Int {
+        let limits = configuration.limits
+        if phase == .authResponse { return limits.authLineOctets }
+        guard line.count > 4 else { return limits.commandLineOctets }
+        return Verb.parse(line.extracting(0..<min(line.count, 5)))?.lineOctetsMax(limits) ?? limits.commandLineOctets
+    }
+
+    /// Whether a command has to wait for recipients in question; sets the flag that says so.
+    private mutating func mustWait(_ line: Span<UInt8>) -> Bool {
+        if queue.isEmpty { return false }
+        let end = line.count > 0 && line[line.count - 1] == ASCII.cr ? line.count - 1 : line.count
+        return !mayRun(Verb.parse(line.extracting(0..<min(end, 9))))
+    }
+
+    private mutating func mayRun(_ verb: Verb?) -> Bool {
+        if queue.isEmpty { return true }
+        let taken = (transaction?.envelope.recipients.count ?? 0) + queue.count
+        if let verb, verb.overtakesRecipients, taken < configuration.limits.recipients,
+            queue.count < configuration.limits.heldReplies
+        {
+            return true
+        }
+        blockedOnRecipients = true
+        return false
+    }
+
+    private mutating func startDiscarding(_ bytes: Span<UInt8>, _ i: inout Int) {
+        scanned = 0
+        discarded = 0
+        discardEndsWithCR = false
+        sasl = .idle
+        phase = .discardingLine
+        discardLine(bytes, from: &i)
+    }
+
+    private mutating func discardLine(_ bytes: Span<UInt8>, from i: inout Int) {
+        let room = configuration.limits.discardedLineOctets - discarded
+        let end = min(bytes.count, i + max(room, 0))
+        guard let lf = ByteScan.firstIndex(of: ASCII.lf, in: bytes.extracting(0..<end), from: i) else {
+            discarded += end - i
+            if end > i { discardEndsWithCR = bytes[end - 1] == ASCII.cr }
+            i = end
+            if discarded >= configuration.limits.discardedLineOctets {
+                effects.append(.note(.lineTooLong))
+                self.end(StandardReplies.lineEndless, .lineTooLong)
+            }
+            return
+        }
+        let hasCR = lf > i ? bytes[lf - 1] == ASCII.cr : discardEndsWithCR
+        i = lf + 1
+        phase = .command
+        effects.append(.note(.lineTooLong))
+        if hasCR { reply(StandardReplies.lineTooLong) } else { bareLineEnding() }
+    }
+
+    private mutating func dispatch<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
+        if phase == .authResponse { return authResponse(line) }
+        guard let verb = Verb.parse(line) else {
+            if !hadCommand, !greeted, Verb.isForeign(line) {
+                effects.append(.note(.foreignProtocol))
+                return end(StandardReplies.foreignProtocol, .foreignProtocol)
+            }
+            return reply(StandardReplies.unknownCommand)
+        }
+        guard !hasControl(line) else { return reply(StandardReplies.badOctet) }
+        if configuration.requiresTLS, tls == nil, !verb.isAllowedBeforeTLS {
+            return reply(StandardReplies.needsTLS)
+        }
+        run(verb, line, body: &body)
+    }
+
+    private func hasControl(_ line: Span<UInt8>) -> Bool {
+        for i in 0..<line.count where line[i] < 0x20 && line[i] != ASCII.tab || line[i] == 0x7F { return true }
+        return false
+    }
+
+    private mutating func run<Sink: BodySink>(_ verb: Verb, _ line: Span<UInt8>, body: inout Sink) {
+        switch verb {
+        case .ehlo, .helo: hello(verb, line, body: &body)
+        case .mail: mail(line)
+        case .rcpt: recipient(line)
+        case .data: data(line, body: &body)
+        case .bdat: bdat(line, body: &body)
+        case .rset: reset(line, body: &body)
+        case .noop: reply(StandardReplies.ok)
+        case .vrfy: verify(line)
+        case .help: reply(StandardReplies.help)
+        case .quit: quit(line, body: &body)
+        case .startTLS: startTLS(line)
+        case .auth: authenticate(line)
+        case .expn, .turn, .etrn, .atrn, .send, .soml, .saml, .burl: reply(StandardReplies.notImplemented)
+        }
+    }
+}

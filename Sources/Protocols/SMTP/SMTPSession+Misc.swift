@@ -1,0 +1,70 @@
+import Base
+
+extension SMTPSession {
+    /// EHLO and HELO. Either ends a transaction as RSET does (RFC 5321 §4.1.4).
+    mutating func hello<Sink: BodySink>(_ verb: Verb, _ line: Span<UInt8>, body: inout Sink) {
+        let name = line.extracting(argument(line, after: 4))
+        // RFC 5321 §4.1.4: a name is never refused for being untrue; only what cannot be a name is.
+        guard name.count > 0, name.count <= 255, isName(name) else { return reply(StandardReplies.heloName) }
+        abortTransaction(body: &body)
+        helo = [UInt8](name)
+        greeted = true
+        hadCommand = true
+        isESMTP = verb == .ehlo
+        if isESMTP {
+            // RFC 2034 §4: no enhanced code in the reply to EHLO and HELO.
+            output.append(contentsOf: tls == nil ? configuration.ehloPlain : configuration.ehloTLS)
+        } else {
+            reply(Reply(code: 250, enhanced: nil, text: configuration.hostname))
+        }
+    }
+
+    private func isName(_ name: Span<UInt8>) -> Bool {
+        for i in 0..<name.count where name[i] <= 0x20 || name[i] >= 0x7F { return false }
+        return true
+    }
+
+    mutating func reset<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
+        guard line.count == 4 else { return reply(StandardReplies.noArguments) }
+        abortTransaction(body: &body)
+        reply(StandardReplies.ok)
+    }
+
+    mutating func quit<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
+        guard line.count == 4 else { return reply(StandardReplies.noArguments) }
+        discardBody(&body)
+        end(StandardReplies.goodbye, .quit)
+    }
+
+    mutating func verify(_ line: Span<UInt8>) {
+        let name = line.extracting(argument(line, after: 4))
+        guard name.count > 0 else { return reply(StandardReplies.syntax) }
+        waiting = .verify(ask(.verify([UInt8](name))))
+    }
+
+    mutating func answeredVerify(_ answer: Answer) {
+        waiting = .nothing
+        switch answer {
+        case .accepted: reply(StandardReplies.cannotVerify)
+        case .refused(let refusal): reply(refusal)
+        case .challenge, .authenticated, .stored: reply(StandardReplies.localError)
+        }
+    }
+
+    /// RFC 3207 §4
+    mutating func startTLS(_ line: Span<UInt8>) {
+        guard tls == nil else { return reply(StandardReplies.tlsActive) }
+        guard configuration.offersTLS else { return reply(StandardReplies.notImplemented) }
+        guard line.count == 8 else { return reply(StandardReplies.noArguments) }
+        reply(StandardReplies.readyForTLS)
+        phase = .handshake
+        effects.append(.startTLS)
+    }
+
+    /// What follows the verb and its spaces.
+    func argument(_ line: Span<UInt8>, after verbOctets: Int) -> Range<Int> {
+        var i = min(verbOctets, line.count)
+        while i < line.count, line[i] == ASCII.space { i += 1 }
+        return i..<line.count
+    }
+}

@@ -1,0 +1,78 @@
+import Base
+
+extension SMTPSession {
+    /// Every reply passes here, so order and the error count do not depend on when answers come.
+    mutating func reply(_ reply: Reply) {
+        guard phase != .closed else { return }
+        if queue.isEmpty { emit(reply) } else { queue.hold(reply) }
+    }
+
+    private mutating func emit(_ reply: Reply) {
+        reply.append(to: &output)
+        hadCommand = hadCommand || reply.isPositive
+        guard reply.code >= 500, phase != .closed else { return }
+        errorWeight += reply.code < 550 || reply.code == 555 ? 5 : 1
+        if errorWeight >= configuration.limits.errorWeight {
+            effects.append(.note(.tooManyErrors))
+            StandardReplies.tooManyErrors.append(to: &output)
+            close(.tooManyErrors)
+        }
+    }
+
+    /// Writes the ready prefix and lets accepted recipients into the envelope, in the order of their commands.
+    mutating func flushQueue() {
+        for slot in queue.takeReady() where phase != .closed {
+            switch slot {
+            case .ready(let reply): emit(reply)
+            case .accepted(let recipient):
+                transaction?.envelope.recipients.append(recipient)
+                emit(StandardReplies.recipientOk)
+            case .waiting: break
+            }
+        }
+        if queue.isEmpty { blockedOnRecipients = false }
+    }
+
+    mutating func ask(_ question: Question) -> Ticket {
+        lastTicket += 1
+        let ticket = Ticket(value: lastTicket)
+        effects.append(.ask(question, ticket))
+        return ticket
+    }
+
+    /// A last reply, then the close.
+    mutating func end(_ last: Reply, _ reason: SessionClose) {
+        guard phase != .closed else { return }
+        // Replies that wait for answers will not come; the 421 speaks for them all (RFC 5321 §3.8).
+        last.append(to: &output)
+        close(reason)
+    }
+
+    mutating func close(_ reason: SessionClose) {
+        guard phase != .closed else { return }
+        abortTransaction()
+        queue.removeAll()
+        waiting = .nothing
+        blockedOnRecipients = false
+        phase = .closed
+        effects.append(.close(reason))
+    }
+
+    /// Forgets the transaction where no sink is at hand; the effect tells the driver.
+    mutating func abortTransaction() {
+        guard transaction != nil else { return }
+        transaction = nil
+        effects.append(.transactionAborted)
+    }
+
+    mutating func abortTransaction<Sink: BodySink>(body: inout Sink) {
+        discardBody(&body)
+        abortTransaction()
+    }
+
+    func discardBody<Sink: BodySink>(_ body: inout Sink) {
+        guard let transaction, transaction.bodyBegan, !transaction.bodyDiscarded else { return }
+        transaction.bodyDiscarded = true
+        body.discard()
+    }
+}
