@@ -50,6 +50,11 @@ package struct TransferOutcome: Sendable, Equatable {
     package var verdict: Verdict
     /// By index of the envelope's recipients; nil where no reply came.
     package var recipients: [ServerReply?]
+
+    package init(verdict: Verdict, recipients: [ServerReply?]) {
+        self.verdict = verdict
+        self.recipients = recipients
+    }
 }
 
 /// What the session wants done, in order. Bytes in `SMTPClientSession.output` are written before an effect is acted on.
