@@ -176,7 +176,7 @@ extension Reactor {
     /// Sends the alert, if the socket takes it, and closes.
     private func refuseTLS(_ c: Connection, _ tls: TLSChannel, _ reason: String) -> Bool {
         statistics.handshakesFailed &+= 1
-        _ = sendTLS(c, tls)
+        _ = io.write(c.descriptor, tls.outbound())
         c.close(.tlsFailed(reason))
         return false
     }
@@ -265,6 +265,7 @@ extension Reactor {
         while true {
             let bytes = tls.outbound()
             guard bytes.count > 0 else { return true }
+            guard !c.isBroken else { return false }
             let n = io.write(c.descriptor, bytes)
             guard n >= 0 else {
                 writeFailed(c, n)
@@ -287,8 +288,13 @@ extension Reactor {
         // A peer that answered and left: its last words are still to be read.
         c.output.removeAll()
         c.plainOutput = 0
-        if c.closeWhenFlushed == nil, c.inputEnd == nil, !c.isPaused, c.tls == nil { readTurnPlain(c, true) }
-        c.close(.reset(Int32(-n)))
+        guard !c.isBroken else { return }
+        c.isBroken = true
+        if c.closeWhenFlushed == nil, c.inputEnd == nil, !c.isPaused {
+            if let tls = c.tls { readTurnTLS(c, tls, true) } else { readTurnPlain(c, true) }
+        }
+        // An end already seen says more than a send that failed after it.
+        c.close(c.inputEnd ?? .reset(Int32(-n)))
     }
 
     // MARK: The end

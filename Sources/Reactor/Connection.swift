@@ -32,6 +32,8 @@ package final class Connection {
     var isBlocked = false
     var isPaused = false
     var hadOutput = false
+    /// A send failed: nothing more goes out.
+    var isBroken = false
     /// The peer's side ended so; acted upon when the driver is not pausing.
     var inputEnd: CloseReason?
     var closeWhenFlushed: CloseReason?

@@ -62,6 +62,8 @@ package final class Reactor {
     package func connection(for token: Token) -> Connection? { connections[token] }
 
     package var connectionCount: Int { connections.count }
+    /// TLS sessions that hold a BIO pair and have finished their handshake.
+    package var livePairCount: Int { livePairs.count }
 
     // MARK: The loop
 
