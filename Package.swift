@@ -74,7 +74,8 @@ let package = Package(
         tests("Crypto", ["Base", "Crypto"]),
         tests("Handoff", ["Base", "Handoff", "CEpoll"]),
         tests("Reactor", ["Base", "Reactor", "Handoff", "CEpoll", "COpenSSL"]),
-        tests("Store", ["Base", "Store", "StoreSQLite", "Policy", "Protocols", "Handoff"]),
+        .target(name: "CFaultVFS", dependencies: ["CSQLite"], path: "Tests/CFaultVFS"),
+        tests("Store", ["Base", "Store", "StoreSQLite", "Policy", "Protocols", "Handoff", "CFaultVFS"]),
         tests("Server", ["Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store"]),
         tests("Tidy", []),
     ])
