@@ -48,9 +48,16 @@ package struct Reply: Sendable, Hashable {
         // RFC 2034 §4: the code is the first thing in the text of every line.
         out.append(0x30 + enhanced.category % 10)
         out.append(ASCII.dot)
-        out.append(decimal: enhanced.subject)
+        Self.append(enhanced.subject, to: &out)
         out.append(ASCII.dot)
-        out.append(decimal: enhanced.detail)
+        Self.append(enhanced.detail, to: &out)
         out.append(ASCII.space)
+    }
+
+    /// At most three digits (RFC 3463 §2), without the array `append(decimal:)` makes.
+    private static func append(_ n: UInt16, to out: inout [UInt8]) {
+        if n >= 100 { out.append(UInt8(truncatingIfNeeded: 0x30 + n / 100 % 10)) }
+        if n >= 10 { out.append(UInt8(truncatingIfNeeded: 0x30 + n / 10 % 10)) }
+        out.append(UInt8(truncatingIfNeeded: 0x30 + n % 10))
     }
 }

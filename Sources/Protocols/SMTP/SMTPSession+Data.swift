@@ -145,6 +145,7 @@ extension SMTPSession {
 
     /// RFC 3030 §2: judged by its length before an octet of it is kept; refused chunks are still read.
     private func chunkRefusal(_ chunk: BDATCounter) -> Reply? {
+        if needsTLS { return StandardReplies.needsTLS }
         guard greeted else { return StandardReplies.needsHello }
         guard let transaction else { return StandardReplies.needsMail }
         if transaction.chunkFailed { return StandardReplies.chunkFailed }

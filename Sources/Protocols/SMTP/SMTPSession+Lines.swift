@@ -105,12 +105,16 @@ extension SMTPSession {
             }
             return reply(StandardReplies.unknownCommand)
         }
+        // BDAT judges for itself, because octets follow it whatever is answered.
+        guard verb != .bdat else { return bdat(line, body: &body) }
         guard !hasControl(line) else { return reply(StandardReplies.badOctet) }
-        if configuration.requiresTLS, tls == nil, !verb.isAllowedBeforeTLS {
+        if needsTLS, !verb.isAllowedBeforeTLS {
             return reply(StandardReplies.needsTLS)
         }
         run(verb, line, body: &body)
     }
+
+    var needsTLS: Bool { configuration.requiresTLS && tls == nil }
 
     private func hasControl(_ line: Span<UInt8>) -> Bool {
         for i in 0..<line.count where line[i] < 0x20 && line[i] != ASCII.tab || line[i] == 0x7F { return true }
