@@ -100,6 +100,10 @@ static inline int32_t mt_set_nonblocking(int fd) {
     int f = fcntl(fd, F_GETFL);
     return f < 0 ? -errno : (int32_t)mt_value(fcntl(fd, F_SETFL, f | O_NONBLOCK));
 }
+static inline int32_t mt_set_blocking(int fd) {
+    int f = fcntl(fd, F_GETFL);
+    return f < 0 ? -errno : (int32_t)mt_value(fcntl(fd, F_SETFL, f & ~O_NONBLOCK));
+}
 /// Bytes an unprivileged writer may still put on the file system of `path`, or -errno.
 static inline int64_t mt_disk_free(const char *path) {
     struct statvfs v;

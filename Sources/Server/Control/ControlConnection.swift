@@ -1,0 +1,100 @@
+import Base
+package import Reactor
+package import Store
+
+/// Drives one connection of the control socket: one request, its answer piece by piece, then the end. Only root and our
+/// own user are served. A frame that breaks the protocol ends this connection and nothing else.
+package final class ControlConnection: ConnectionDriver {
+    private static let requestSeconds = 10.0
+    private static let answerSeconds = 300.0
+
+    private let service: ControlService
+    private let gateway: StoreGateway
+    private let handle: ReactorHandle
+    private let ownUser: UInt32
+    private var parser = ControlFrameParser()
+    private var format = ControlFormat.text
+    /// The piece to make when what was sent is on its way.
+    private var next: ControlRequest?
+    private var isAsked = false
+
+    /// `ownUser` is the server's effective user id.
+    package init(service: ControlService, gateway: StoreGateway, handle: ReactorHandle, ownUser: UInt32) {
+        self.service = service
+        self.gateway = gateway
+        self.handle = handle
+        self.ownUser = ownUser
+    }
+
+    package func opened(_ c: Connection) {
+        guard let user = c.peerUserID, user == 0 || user == ownUser else {
+            send(.failed("this user may not control the server; run as its user or root", ExitStatus.permission), c)
+            return
+        }
+        c.setDeadline(afterSeconds: Self.requestSeconds)
+    }
+
+    package func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int {
+        // Whatever comes after the request is not for us.
+        guard !isAsked, c.isOpen else { return bytes.count }
+        parser.append(bytes)
+        do throws(ControlProtocolError) {
+            guard let frame = try parser.next() else { return bytes.count }
+            isAsked = true
+            guard frame.kind == .request, let (request, format) = ControlRequest.decode(frame.payload) else {
+                send(.failed("the server does not know this request; are both of one version?", ExitStatus.usage), c)
+                return bytes.count
+            }
+            self.format = format
+            perform(request, c)
+        } catch {
+            c.close()
+        }
+        return bytes.count
+    }
+
+    package func drained(_ c: Connection) {
+        guard let request = next else { return }
+        next = nil
+        perform(request, c)
+    }
+
+    private func send(_ answer: ControlAnswer, _ c: Connection) {
+        next = answer.next
+        c.setDeadline(afterSeconds: Self.answerSeconds)
+        let frames = answer.frames
+        if !frames.isEmpty {
+            c.write(frames)
+        } else {
+            drained(c)
+        }
+        if next == nil, answer.next == nil { c.closeAfterFlush() }
+    }
+
+    private func perform(_ request: ControlRequest, _ c: Connection) {
+        c.setDeadline(afterSeconds: Self.answerSeconds)
+        let subject = ControlService.subject(request)
+        let token = c.token
+        let handle = handle
+        let completion: @Sendable (Result<ControlAnswer, StoreError>) -> Void = { result in
+            let answer: ControlAnswer
+            switch result {
+            case .success(let value): answer = value
+            case .failure(let error): answer = ControlAnswer(error, subject)
+            }
+            // A full mailbox loses the answer; the connection's deadline ends it then.
+            _ = handle.post { reactor in
+                guard let c = reactor.connection(for: token), let driver = c.driver as? ControlConnection else { return }
+                driver.send(answer, c)
+            }
+        }
+        let taken: Bool
+        switch service.work(request, format) {
+        case .write(let job): taken = gateway.write(job, completion: completion)
+        case .read(let job): taken = gateway.read(job, completion: completion)
+        case .done(let answer): return send(answer, c)
+        case .reload: return send(service.hooks.reload(), c)
+        }
+        if !taken { send(ControlAnswer(.unavailable(gateway.isClosed ? .stopped : .busy), subject), c) }
+    }
+}

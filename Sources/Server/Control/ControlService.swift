@@ -1,0 +1,138 @@
+package import Base
+import Policy
+import Protocols
+package import Store
+
+/// What an answer is made by. Jobs run on a store thread (through the gateway) or at once (with the store to oneself).
+package enum ControlWork: Sendable {
+    case write(@Sendable (any StoreWriterSession) throws(StoreError) -> ControlAnswer)
+    case read(@Sendable (any StoreReaderSession) throws(StoreError) -> ControlAnswer)
+    case done(ControlAnswer)
+    case reload
+}
+
+/// What only the running process knows. All are called on the thread of the control connection and must not block for
+/// longer than reading a file takes.
+package struct ControlHooks: Sendable {
+    /// Reads the configuration again; the text says what changed, or what is wrong with it.
+    package var reload: @Sendable () -> ControlAnswer
+    /// Facts about the process, in order.
+    package var status: @Sendable () -> [JSONMember]
+    /// The name mail for our domains is sent to.
+    package var hostname: @Sendable () -> String
+    package var now: @Sendable () -> WallTime
+
+    package init(
+        reload: @escaping @Sendable () -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],
+        hostname: @escaping @Sendable () -> String, now: @escaping @Sendable () -> WallTime
+    ) {
+        self.reload = reload
+        self.status = status
+        self.hostname = hostname
+        self.now = now
+    }
+}
+
+/// Turns requests into store jobs and their results into answers; holds no state. The same for daemon and command line.
+package struct ControlService: Sendable {
+    package let hooks: ControlHooks
+
+    package init(hooks: ControlHooks) { self.hooks = hooks }
+
+    package func work(_ request: ControlRequest, _ format: ControlFormat) -> ControlWork {
+        switch request {
+        case .domainAdd, .domainRemove, .domainList, .domainShow, .domainSet, .domainDNS:
+            domainWork(request, format)
+        case .accountAdd, .accountList, .accountPassword, .accountDisable, .accountEnable, .accountRemove:
+            accountWork(request, format)
+        case .aliasAdd, .aliasList, .aliasRemove: aliasWork(request, format)
+        case .mailboxList(let address, let folder, let limit): mailboxList(address, folder, limit, format)
+        case .mailboxRead(let address, let id, let form, let offset): mailboxRead(address, id, form, offset, format)
+        case .storeVerify(let state): storeVerify(state, format)
+        case .status: status(format)
+        case .reload: .reload
+        }
+    }
+
+    /// What the request was about, for error messages.
+    package static func subject(_ request: ControlRequest) -> String {
+        switch request {
+        case .domainAdd(let n), .domainRemove(let n), .domainShow(let n), .domainSet(let n, _), .domainDNS(let n):
+            "domain \(ControlText.shown(n))"
+        case .accountAdd(let a): "account \(ControlText.shown(a.address))"
+        case .accountPassword(let a, _), .accountDisable(let a), .accountEnable(let a), .accountRemove(let a):
+            "account \(ControlText.shown(a))"
+        case .aliasAdd(let a, _), .aliasRemove(let a, _): "alias \(ControlText.shown(a))"
+        case .mailboxList(let a, _, _): "mailbox \(ControlText.shown(a))"
+        case .mailboxRead(_, let id, _, _): "message \(ControlText.shown(id.text))"
+        case .domainList, .accountList, .aliasList, .storeVerify, .status: "store"
+        case .reload: "configuration"
+        }
+    }
+
+    private func status(_ format: ControlFormat) -> ControlWork {
+        let facts = hooks.status()
+        let now = hooks.now()
+        return .read { (session) throws(StoreError) in
+            let queue = try session.queueCounts(at: now)
+            let members =
+                facts + [
+                    JSONMember("domains", .integer(try session.domains().count)),
+                    JSONMember("accounts", .integer(try session.accounts().count)),
+                    JSONMember("queue_recipients", .integer(queue.total)),
+                    JSONMember("queue_due", .integer(queue.due)),
+                    JSONMember("queue_leased", .integer(queue.leased)),
+                ]
+            return Self.object(members, format)
+        }
+    }
+
+    // MARK: Answers
+
+    static func badDomain(_ text: [UInt8]) -> ControlWork {
+        .done(.failed("\"\(ControlText.shown(text))\" is not a domain name, such as example.org", ExitStatus.data))
+    }
+
+    static func badAddress(_ text: [UInt8]) -> ControlWork {
+        .done(.failed("\"\(ControlText.shown(text))\" is not an address, such as alice@example.org", ExitStatus.data))
+    }
+
+    /// For changes: one line for people, nothing but the thing itself in JSON.
+    static func changed(_ line: String, _ members: [JSONMember], _ format: ControlFormat) -> ControlAnswer {
+        switch format {
+        case .text: ControlAnswer(output: Array((line + "\n").utf8))
+        case .json: ControlAnswer(output: JSONValue.object(members).bytes + [ASCII.lf])
+        }
+    }
+
+    /// `name: value` lines, or one object.
+    static func object(_ members: [JSONMember], _ format: ControlFormat) -> ControlAnswer {
+        if format == .json { return ControlAnswer(output: JSONValue.object(members).bytes + [ASCII.lf]) }
+        var text = ""
+        for member in members { text += "\(member.name): \(plain(member.value))\n" }
+        return ControlAnswer(output: Array(text.utf8))
+    }
+
+    /// A table, or an array of objects named by `names`.
+    static func list(
+        _ header: [String], _ names: [String], _ rows: [[JSONValue]], empty: String, _ format: ControlFormat
+    ) -> ControlAnswer {
+        if format == .json {
+            let objects = rows.map { row in JSONValue.object(zip(names, row).map { JSONMember($0, $1) }) }
+            return ControlAnswer(output: JSONValue.array(objects).bytes + [ASCII.lf])
+        }
+        if rows.isEmpty { return ControlAnswer(complaint: empty) }
+        return ControlAnswer(output: ControlText.table(header, rows.map { $0.map(plain) }))
+    }
+
+    private static func plain(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "-"
+        case .boolean(let b): b ? "yes" : "no"
+        case .integer(let n): "\(n)"
+        case .text(let s): s
+        case .array(let values): values.map(plain).joined(separator: ", ")
+        case .object(let members): members.map { "\($0.name)=\(plain($0.value))" }.joined(separator: " ")
+        }
+    }
+}
