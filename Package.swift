@@ -77,5 +77,5 @@ let package = Package(
         .target(name: "CFaultVFS", dependencies: ["CSQLite"], path: "Tests/CFaultVFS"),
         tests("Store", ["Base", "Store", "StoreSQLite", "Policy", "Protocols", "Handoff", "CFaultVFS"]),
         tests("Server", ["Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store"]),
-        tests("Tidy", []),
+        tests("Tidy", ["Server", "Telemetry"]),
     ])

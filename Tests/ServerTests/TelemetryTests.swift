@@ -14,7 +14,8 @@ import Testing
 
     @Test func everySeriesStartsAtZeroAndCounts() {
         let registry = Registry()
-        let paints = registry.counter("martlet_paints_total", "Paints by \"colour\"\nand class.", by: Colour.self, ReplyClass.self)
+        let paints = registry.counter(
+            "martlet_paints_total", "Paints by \"colour\"\nand class.", by: Colour.self, ReplyClass.self)
         #expect(
             String(decoding: registry.exposition(), as: UTF8.self) == """
                 # HELP martlet_paints_total Paints by "colour"\\nand class.
@@ -95,7 +96,9 @@ import Testing
             line.add("tls", true)
             line.add("took", seconds: 0.001234)
         }
-        #expect(render(.text, fields) == "2026-11-23T01:02:03.456Z info received id=abc size=-120 tls=true took=0.001234\n")
+        #expect(
+            render(.text, fields)
+                == "2026-11-23T01:02:03.456Z info received id=abc size=-120 tls=true took=0.001234\n")
         #expect(
             render(.json, fields)
                 == #"{"ts":"2026-11-23T01:02:03.456Z","level":"info","event":"received","id":"abc","#
@@ -148,7 +151,8 @@ import Testing
         for i in 0..<500 { log.info("line") { $0.add("i", i) } }
         thread.stop()
         try pipe.fileHandleForWriting.close()
-        let lines = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self).split(separator: "\n")
+        let written = pipe.fileHandleForReading.readDataToEndOfFile()
+        let lines = String(decoding: written, as: UTF8.self).split(separator: "\n")
         #expect(lines.count == 500)
         #expect(lines.last?.hasSuffix("line i=499") == true)
     }

@@ -58,7 +58,8 @@ enum HTTPRequestLine {
         if target[0] == ASCII.slash { return 0 }
         for scheme in ["http://", "https://"] as [StaticString] {
             let length = scheme.utf8CodeUnitCount
-            guard target.count > length, ASCII.equalIgnoringCase(target.extracting(0..<length), scheme) else { continue }
+            guard target.count > length else { continue }
+            guard ASCII.equalIgnoringCase(target.extracting(0..<length), scheme) else { continue }
             guard let slash = ByteScan.firstIndex(of: ASCII.slash, in: target, from: length) else { break }
             let authority = Array(target.extracting(length..<slash))
             guard HTTPSyntax.isHost(authority) else { break }

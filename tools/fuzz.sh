@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# tools/fuzz.sh TARGET SECONDS: builds Tests/Fuzz/TARGET.swift with libFuzzer and AddressSanitizer and runs it.
+# Without a target every one runs, SECONDS each. The pure modules have no C in them, so swiftc alone builds them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target=${1:-}
+seconds=${2:-60}
+out=.build-fuzz
+mkdir -p "$out"
+
+flags=(
+    -O -g -wmo -parse-as-library -swift-version 6 -package-name martlet
+    -sanitize=fuzzer,address -use-ld=lld -I "$out"
+    -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility
+    -enable-upcoming-feature InternalImportsByDefault
+)
+
+module() { # name, extra flags -- sources
+    local name=$1
+    shift
+    local extra=()
+    while [ "$1" != "--" ]; do extra+=("$1"); shift; done
+    shift
+    local newest
+    newest=$(find "$@" "$0" -newer "$out/$name.o" -print -quit 2>/dev/null || true)
+    if [ ! -e "$out/$name.o" ] || [ -n "$newest" ]; then
+        swiftc "${flags[@]}" "${extra[@]}" -module-name "$name" -emit-module -emit-module-path "$out/$name.swiftmodule" \
+            -c -o "$out/$name.o" "$@"
+    fi
+}
+
+mapfile -d '' base < <(find Sources/Base -name '*.swift' -print0 | sort -z)
+mapfile -d '' protocols < <(find Sources/Protocols -name '*.swift' -print0 | sort -z)
+# The part of the configuration that reads bytes.
+config=(Sources/Server/Configuration/ConfigParser.swift Sources/Server/Configuration/ConfigText.swift)
+
+run() {
+    local name=$1
+    [ -f "Tests/Fuzz/$name.swift" ] || { echo "no Tests/Fuzz/$name.swift" >&2; exit 64; }
+    local sources=("Tests/Fuzz/$name.swift")
+    local objects=("$out/Base.o")
+    module Base -enable-experimental-feature Lifetimes -- "${base[@]}"
+    if [ "$name" = FuzzConfig ]; then
+        sources+=("${config[@]}")
+    else
+        module Protocols -- "${protocols[@]}"
+        objects+=("$out/Protocols.o")
+    fi
+    swiftc "${flags[@]}" -module-name "$name" -emit-executable \
+        -emit-module-path "$out/$name.swiftmodule" -o "$out/$name" "${sources[@]}" "${objects[@]}"
+    mkdir -p "$out/corpus/$name"
+    echo "$name: $seconds s"
+    # Swift's own crash handler reads freed memory, which AddressSanitizer would report instead of the cause.
+    SWIFT_BACKTRACE=enable=no "$out/$name" "$out/corpus/$name" "Tests/Fuzz/corpus/$name" -max_total_time="$seconds" -max_len=16384 \
+        -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 -artifact_prefix="$out/" \
+        > "$out/$name.log" 2>&1 || { tail -n 40 "$out/$name.log"; echo "$name FAILED" >&2; exit 1; }
+    grep -E 'number_of_executed_units|peak_rss_mb' "$out/$name.log"
+}
+
+if [ -n "$target" ]; then
+    run "$target"
+else
+    for file in Tests/Fuzz/Fuzz*.swift; do run "$(basename "$file" .swift)"; done
+fi
