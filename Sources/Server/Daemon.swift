@@ -1,0 +1,205 @@
+import Base
+import CEpoll
+import Crypto
+import Handoff
+import Policy
+import Protocols
+import Reactor
+import Store
+import StoreSQLite
+import Telemetry
+
+/// The running server: store, threads and listeners, in the order they are started and stopped. Owned by the main thread.
+final class Daemon {
+    /// For transactions under way to finish after SIGTERM.
+    private static let drainSeconds = 30.0
+    private static let workerThreads = 2
+    private static let workerInbox = 256
+
+    private var loaded: LoadedConfiguration
+    private let log: Log
+    private let registry = Registry()
+    private let metrics: ServerMetrics
+    private let health = Health()
+    private let directory = DirectoryPublisher()
+    private let store: SQLiteStore
+    private let workers: WorkerPool
+    private let services: ServerServices
+    private let listeners: ListenerSet
+    private var loops: [RunningLoop] = []
+
+    private struct RunningLoop {
+        let handle: ReactorHandle
+        let thread: ThreadHandle
+    }
+
+    init(_ loaded: LoadedConfiguration, log: Log) throws {
+        let configuration = loaded.configuration
+        self.loaded = loaded
+        self.log = log
+        metrics = ServerMetrics(registry)
+        store = try Self.openStore(configuration, metrics, log, directory, health)
+        workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
+        services = ServerServices(
+            hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
+            relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
+            authenticator: Authenticator(gateway: store.gateway, workers: workers),
+            admission: Admission(maximum: configuration.smtp.maxConnections), metrics: metrics, log: log)
+        listeners = try ListenerSet(configuration)
+        try startLoops(configuration)
+        health.setListening(true)
+    }
+
+    // MARK: Start
+
+    private static func openStore(
+        _ configuration: Configuration, _ metrics: ServerMetrics, _ log: Log, _ directory: DirectoryPublisher,
+        _ health: Health
+    ) throws -> SQLiteStore {
+        var options = SQLiteOptions()
+        options.diskFreeMin = configuration.store.minFreeBytes
+        do throws(StoreError) {
+            let store = try SQLiteStore.open(path: configuration.store.path, options: options)
+            store.start(observer: StoreMetrics(metrics: metrics, log: log, health: health)) { snapshot in
+                directory.publish(snapshot)
+            }
+            return store
+        } catch {
+            throw StartupError.temporary("the store at \(configuration.store.path) cannot be opened: \(error)")
+        }
+    }
+
+    private func startLoops(_ configuration: Configuration) throws {
+        defineReadings(configuration)
+        let inherited = ServiceManager.inheritedListeners()
+        for index in 0..<configuration.reactorCount {
+            let plan = LoopPlan(
+                index: index, configuration: configuration, services: services, listeners: listeners,
+                inherited: index == 0 ? inherited : [],
+                routes: index == 0 ? MetricsRoutes(registry: registry, health: health) : nil)
+            loops.append(try Self.start(plan))
+        }
+    }
+
+    /// What one loop is built from.
+    private struct LoopPlan: Sendable {
+        let index: Int
+        let configuration: Configuration
+        let services: ServerServices
+        let listeners: ListenerSet
+        let inherited: [Int32]
+        /// The first loop also serves metrics and control.
+        let routes: MetricsRoutes?
+    }
+
+    private static func start(_ plan: LoopPlan) throws -> RunningLoop {
+        var limits = ReactorLimits()
+        limits.connections = plan.configuration.smtp.maxConnections + ReactorLimits.spareConnections
+        limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 2)
+        let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
+        let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
+        try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
+        if let routes = plan.routes { try openOperatorListeners(plan, routes, reactor) }
+        let metrics = plan.services.metrics
+        reactor.turnHook = { nanoseconds in
+            // The last event of a turn has waited as long as the turn took.
+            metrics.reactorTurn.observe(nanoseconds)
+            metrics.reactorLag.observe(nanoseconds)
+        }
+        let handle = reactor.handle
+        let thread = LoopThread.spawn("smtp-\(plan.index)") {
+            // The listeners know their loop without owning it; this keeps it until the last turn.
+            withExtendedLifetime(loop) { reactor.run() }
+        }
+        return RunningLoop(handle: handle, thread: thread)
+    }
+
+    private static func openOperatorListeners(_ plan: LoopPlan, _ routes: MetricsRoutes, _ reactor: Reactor) throws {
+        if let address = plan.configuration.metrics.listen {
+            try reactor.listen(.inet(try address.socketAddress())) { _ in HTTPConnection { routes.answer($0) } }
+        }
+    }
+
+    private func defineReadings(_ configuration: Configuration) {
+        var readings = ServerMetrics.Readings()
+        let gateway = store.gateway
+        let path = configuration.store.path
+        readings.storeQueueDepth = { gateway.writer.depth }
+        readings.diskFreeBytes = { Int(max(0, mt_disk_free(path))) }
+        ServerMetrics.define(registry, version: Application.version, log: log, readings: readings)
+        metrics.startTime.set(Int(SystemTime().wall().seconds))
+    }
+
+    func announceReady() {
+        log.notice("ready") {
+            $0.add("version", Application.version)
+            $0.add("hostname", services.hostname)
+            $0.add("listeners", listeners.summary)
+        }
+        ServiceManager.notify("READY=1")
+    }
+
+    // MARK: While running
+
+    /// Reads the configuration again; a bad one changes nothing.
+    func reload() {
+        ServiceManager.notify("RELOADING=1")
+        defer { ServiceManager.notify("READY=1") }
+        do {
+            let fresh = try loaded.reloaded()
+            try listeners.reloadTLS(fresh.configuration)
+            log.level = fresh.configuration.logging.level.logLevel
+            logChanges(to: fresh)
+            loaded = fresh
+            metrics.configReloads.add(.applied)
+            log.notice("reloaded")
+        } catch {
+            metrics.configReloads.add(.refused)
+            log.error("reload_refused") { $0.add("reason", "\(error)") }
+        }
+    }
+
+    private func logChanges(to fresh: LoadedConfiguration) {
+        for change in loaded.changes(to: fresh) {
+            log.notice(change.reloadable ? "setting_changed" : "setting_needs_restart") { $0.add("key", change.key) }
+        }
+    }
+
+    /// No new connections; transactions under way may finish; idle sessions get their 421. Ends early when all are gone or
+    /// `interrupted` says so.
+    func drain(until interrupted: () -> Bool) {
+        log.notice("draining")
+        ServiceManager.notify("STOPPING=1")
+        health.setDraining()
+        for loop in loops {
+            _ = loop.handle.post { reactor in
+                reactor.stopListening()
+                reactor.forEachConnection { c in (c.driver as? SMTPConnection)?.drain(c) }
+            }
+        }
+        let deadline = SystemTime().monotonic().advanced(bySeconds: Self.drainSeconds)
+        while SystemTime().monotonic() < deadline, !services.admission.isEmpty, !interrupted() {}
+    }
+
+    func stop() {
+        for loop in loops { loop.handle.stop() }
+        for loop in loops { loop.thread.join() }
+        workers.stop()
+        store.stop()
+        log.notice("stopped")
+    }
+}
+
+extension ReactorLimits {
+    /// Slots for metrics and control connections beside SMTP's.
+    static let spareConnections = 128
+}
+
+extension ListenAddress {
+    func socketAddress() throws -> SocketAddress {
+        guard let address = SocketAddress(ip: host, port: port) else {
+            throw StartupError.configuration("\(self) is not an address to listen on")
+        }
+        return address
+    }
+}

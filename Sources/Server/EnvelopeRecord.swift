@@ -1,0 +1,87 @@
+import Base
+import Protocols
+
+/// What an envelope carried besides the addresses, as the store keeps it: tagged values, absent when they say nothing.
+/// Delivery reads it back; unknown tags are skipped, so that an older server can read a newer record.
+struct EnvelopeRecord: Equatable {
+    var helo: [UInt8] = []
+    var peer: [UInt8] = []
+    var identity: [UInt8] = []
+    var tlsVersion: [UInt8] = []
+    var tlsCipher: [UInt8] = []
+    var envid: [UInt8] = []
+    var ret: DSNReturn?
+    var bodyType = BodyType.sevenBit
+    var smtpUTF8 = false
+    var requireTLS = false
+
+    private enum Tag: UInt8 {
+        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS
+    }
+
+    init() {}
+
+    init(_ envelope: Envelope, peer: [UInt8]) {
+        helo = envelope.helo
+        self.peer = peer
+        identity = envelope.identity ?? []
+        tlsVersion = envelope.tls?.version ?? []
+        tlsCipher = envelope.tls?.cipher ?? []
+        envid = envelope.envid ?? []
+        ret = envelope.ret
+        bodyType = envelope.bodyType
+        smtpUTF8 = envelope.smtpUTF8
+        requireTLS = envelope.requireTLS
+    }
+
+    func encoded() -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(16 + helo.count + peer.count + identity.count + tlsVersion.count + tlsCipher.count)
+        func put(_ tag: Tag, _ bytes: [UInt8]) {
+            guard !bytes.isEmpty, bytes.count <= 0xFFFF else { return }
+            out.append(tag.rawValue)
+            out.append(UInt8(truncatingIfNeeded: bytes.count >> 8))
+            out.append(UInt8(truncatingIfNeeded: bytes.count))
+            out.append(contentsOf: bytes)
+        }
+        put(.helo, helo)
+        put(.peer, peer)
+        put(.identity, identity)
+        put(.tlsVersion, tlsVersion)
+        put(.tlsCipher, tlsCipher)
+        put(.envid, envid)
+        if let ret { put(.ret, [ret.rawValue]) }
+        if bodyType != .sevenBit { put(.bodyType, [bodyType.rawValue]) }
+        if smtpUTF8 { put(.smtpUTF8, [1]) }
+        if requireTLS { put(.requireTLS, [1]) }
+        return out
+    }
+
+    /// nil when the bytes are not such a record.
+    init?(encoded bytes: [UInt8]) {
+        var i = 0
+        while i < bytes.count {
+            guard i + 3 <= bytes.count else { return nil }
+            let length = Int(bytes[i + 1]) << 8 | Int(bytes[i + 2])
+            guard i + 3 + length <= bytes.count else { return nil }
+            read(bytes[i], Array(bytes[(i + 3)..<(i + 3 + length)]))
+            i += 3 + length
+        }
+    }
+
+    private mutating func read(_ tag: UInt8, _ value: [UInt8]) {
+        guard let tag = Tag(rawValue: tag), let first = value.first else { return }
+        switch tag {
+        case .helo: helo = value
+        case .peer: peer = value
+        case .identity: identity = value
+        case .tlsVersion: tlsVersion = value
+        case .tlsCipher: tlsCipher = value
+        case .envid: envid = value
+        case .ret: ret = DSNReturn(rawValue: first)
+        case .bodyType: bodyType = BodyType(rawValue: first) ?? .sevenBit
+        case .smtpUTF8: smtpUTF8 = true
+        case .requireTLS: requireTLS = true
+        }
+    }
+}

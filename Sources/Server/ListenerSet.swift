@@ -1,0 +1,130 @@
+import Base
+import CEpoll
+import Crypto
+import Protocols
+import Reactor
+import Telemetry
+
+/// The SMTP listeners of the configuration: opened once on every loop (SO_REUSEPORT spreads the connections), and the TLS
+/// contexts behind them, which a reload replaces.
+final class ListenerSet: Sendable {
+    /// RFC 5321 §3.1: who cannot be served is told so before the close.
+    private static let overflow = Array("421 4.3.2 Too many connections, try again later\r\n".utf8)
+
+    /// What `SMTPLimits.errorWeight` counts for a syntax or sequence error.
+    private static let errorWeightEach = 5
+
+    private struct Entry: Sendable {
+        let address: ListenAddress
+        let context: ListenerContext
+        let tickets: Bool
+    }
+
+    private let entries: [Entry]
+    private let tls: [Bool: TLSPublisher]
+
+    init(_ configuration: Configuration) throws {
+        var publishers: [Bool: TLSPublisher] = [:]
+        let wanted = Set(configuration.smtp.listeners.filter { $0.tls != .off }.map(\.sessionTickets))
+        for tickets in wanted {
+            publishers[tickets] = TLSPublisher(try Self.makeTLS(configuration, tickets: tickets))
+        }
+        tls = publishers
+        entries = configuration.smtp.listeners.map { listener in
+            let usesTLS = listener.tls != .off
+            return Entry(
+                address: listener.address,
+                context: ListenerContext(
+                    session: Self.sessionConfiguration(configuration, listener), label: listener.kind.label,
+                    tls: usesTLS ? publishers[listener.sessionTickets] : nil,
+                    implicitTLS: listener.kind == .submissions && usesTLS),
+                tickets: listener.sessionTickets)
+        }
+    }
+
+    var summary: String { entries.map { "\($0.address)/\($0.context.label.text)" }.joined(separator: ",") }
+
+    func open(on reactor: Reactor, _ loop: LoopContext, inherited: [Int32]) throws {
+        for (index, entry) in entries.enumerated() {
+            let context = entry.context
+            let admission = loop.services.admission
+            let metrics = loop.services.metrics
+            let target: ListenTarget =
+                index < inherited.count ? .inherited(inherited[index]) : .inet(try entry.address.socketAddress())
+            try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
+                guard admission.enter() else {
+                    metrics.connections.add(context.label, .limit)
+                    return nil
+                }
+                return SMTPConnection(c, loop: loop, listener: context)
+            }
+        }
+    }
+
+    /// Makes new contexts from the files as they are now; nothing changes when one of them is bad.
+    func reloadTLS(_ configuration: Configuration) throws {
+        var fresh: [Bool: TLSContext] = [:]
+        for tickets in tls.keys { fresh[tickets] = try Self.makeTLS(configuration, tickets: tickets) }
+        for (tickets, context) in fresh { tls[tickets]?.publish(context) }
+    }
+
+    private static func makeTLS(_ configuration: Configuration, tickets: Bool) throws -> TLSContext {
+        var options = TLSServerOptions(identities: try identities(configuration))
+        options.minimumVersion = configuration.tls.minVersion == .tls13 ? .tls13 : .tls12
+        options.sessionTickets = tickets && configuration.tls.sessionTickets
+        do {
+            return try TLSContext(server: options)
+        } catch {
+            throw StartupError.configuration("TLS: \(error)")
+        }
+    }
+
+    private static func identities(_ configuration: Configuration) throws -> [TLSIdentity] {
+        switch configuration.tls.mode {
+        case .files, .acme:
+            return configuration.tls.certificates.map {
+                TLSIdentity(names: $0.names, keyPairs: [TLSKeyPair(chainPath: $0.certificate, keyPath: $0.key)])
+            }
+        case .selfSigned:
+            let pair = TLSKeyPair(
+                chainPath: configuration.selfSignedCertificatePath, keyPath: configuration.selfSignedKeyPath)
+            try SelfSignedFiles.ensure(configuration)
+            return [TLSIdentity(names: [configuration.hostname], keyPairs: [pair])]
+        }
+    }
+
+    private static func sessionConfiguration(
+        _ configuration: Configuration, _ listener: Configuration.Listener
+    ) -> SMTPSessionConfiguration {
+        var limits = SMTPLimits()
+        limits.messageOctets = UInt64(configuration.smtp.maxMessageSize)
+        limits.recipients = configuration.smtp.maxRecipients
+        limits.commandTimeoutSeconds = Double(configuration.smtp.commandTimeoutSeconds)
+        limits.dataTimeoutSeconds = Double(configuration.smtp.dataTimeoutSeconds)
+        limits.errorWeight = configuration.smtp.maxErrors * errorWeightEach
+        return SMTPSessionConfiguration(
+            hostname: Array(configuration.hostname.utf8), kind: listener.kind.sessionKind, limits: limits,
+            offersTLS: listener.tls != .off && listener.kind != .submissions, requiresTLS: listener.tls == .required,
+            offersAuth: true, domainToASCII: { IDNA.toASCII($0) })
+    }
+}
+
+extension Configuration.Listener.Kind {
+    var label: ListenerLabel {
+        switch self {
+        case .mx: .mx
+        case .submission: .submission
+        case .submissions: .submissions
+        case .lmtp: .lmtp
+        }
+    }
+
+    var sessionKind: SMTPListenerKind {
+        switch self {
+        case .mx: .mx
+        case .submission: .submission
+        case .submissions: .submissions
+        case .lmtp: .lmtp
+        }
+    }
+}

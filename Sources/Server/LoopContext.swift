@@ -1,0 +1,49 @@
+import Base
+import Crypto
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// What every thread of the server may use: made once by `Application`, immutable.
+struct ServerServices: Sendable {
+    let hostname: [UInt8]
+    let inlineBodyMax: Int
+    let relayNetworks: [IPNetwork]
+    let gateway: StoreGateway
+    let directory: DirectoryPublisher
+    let authenticator: Authenticator
+    let admission: Admission
+    let metrics: ServerMetrics
+    let log: Log
+}
+
+/// What the drivers of one loop share. Confined to that loop's thread.
+final class LoopContext {
+    let services: ServerServices
+    let reactor: Reactor
+    var ids: MessageIDSource
+    var isDraining = false
+
+    init(services: ServerServices, reactor: Reactor, loop: Int) {
+        self.services = services
+        self.reactor = reactor
+        ids = MessageIDSource(loop: loop)
+    }
+}
+
+/// One SMTP listener as its connections see it. `tls` is replaced by a reload, for new handshakes.
+final class ListenerContext: Sendable {
+    let session: SMTPSessionConfiguration
+    let label: ListenerLabel
+    let tls: TLSPublisher?
+    let implicitTLS: Bool
+
+    init(session: SMTPSessionConfiguration, label: ListenerLabel, tls: TLSPublisher?, implicitTLS: Bool) {
+        self.session = session
+        self.label = label
+        self.tls = tls
+        self.implicitTLS = implicitTLS
+    }
+}

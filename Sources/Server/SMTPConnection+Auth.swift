@@ -1,0 +1,114 @@
+import Base
+import Crypto
+import Protocols
+import Reactor
+import Telemetry
+
+/// Where a SCRAM exchange stands between the client's messages.
+enum AuthExchange {
+    case awaitingProof(SCRAM.Exchange, address: [UInt8])
+    /// The server's proof is out; the client's empty message completes it.
+    case confirmed(address: [UInt8])
+}
+
+extension SMTPConnection {
+    func authenticate(_ request: SASLRequest, _ ticket: Ticket) {
+        switch request {
+        case .password(let authorization, let user, let password):
+            checkPassword(authorization, user, password, ticket)
+        case .scram(let message, let isFirst):
+            if isFirst { beginSCRAM(message.bytes, ticket) } else { continueSCRAM(message.bytes, ticket) }
+        }
+    }
+
+    private func checkPassword(_ authorization: [UInt8], _ user: [UInt8], _ password: Secret, _ ticket: Ticket) {
+        // Acting for somebody else (RFC 4616 §2 authzid) is nobody's right here.
+        guard authorization.isEmpty || ASCII.equalIgnoringCase(authorization, user) else {
+            return reject(.plain, ticket)
+        }
+        let handle = loop.reactor.handle
+        let token = self.token
+        loop.services.authenticator.check(user: user, password: password) { outcome in
+            _ = handle.post { SMTPConnection.on($0, token)?.finishAuth(.plain, ticket, outcome) }
+        }
+    }
+
+    private func beginSCRAM(_ message: [UInt8], _ ticket: Ticket) {
+        let client: SCRAM.ClientFirst
+        do throws(SCRAM.Failure) {
+            client = try SCRAM.clientFirst(message)
+        } catch {
+            return reject(.scramSHA256, ticket)
+        }
+        guard client.authorization.isEmpty || ASCII.equalIgnoringCase(client.authorization, client.user) else {
+            return reject(.scramSHA256, ticket)
+        }
+        let handle = loop.reactor.handle
+        let token = self.token
+        let address = ASCII.lowercased(client.user)
+        loop.services.authenticator.beginSCRAM(client) { exchange in
+            _ = handle.post { reactor in
+                guard let connection = SMTPConnection.on(reactor, token) else { return }
+                guard let exchange else { return connection.finishAuth(.scramSHA256, ticket, .unavailable) }
+                connection.exchange = .awaitingProof(exchange, address: address)
+                connection.answered(ticket, .challenge(exchange.serverFirst))
+            }
+        }
+    }
+
+    private func continueSCRAM(_ message: [UInt8], _ ticket: Ticket) {
+        switch exchange {
+        case .awaitingProof(let state, let address):
+            do throws(SCRAM.Failure) {
+                let last = try SCRAM.finish(state, message)
+                exchange = .confirmed(address: address)
+                answer(ticket, .challenge(last))
+            } catch {
+                reject(.scramSHA256, ticket)
+            }
+        case .confirmed(let address):
+            exchange = nil
+            succeed(.scramSHA256, address)
+            answer(ticket, .authenticated(identity: address))
+        case nil:
+            reject(.scramSHA256, ticket)
+        }
+    }
+
+    private func finishAuth(_ mechanism: AuthMechanismLabel, _ ticket: Ticket, _ outcome: AuthOutcome) {
+        switch outcome {
+        case .authenticated(let address):
+            succeed(mechanism, address)
+            answered(ticket, .authenticated(identity: address))
+        case .rejected:
+            fail(mechanism, .failure)
+            answered(ticket, .refused(StoreReplies.badCredentials))
+        case .unavailable:
+            fail(mechanism, .error)
+            answered(ticket, .refused(StoreReplies.authUnavailable))
+        }
+    }
+
+    private func reject(_ mechanism: AuthMechanismLabel, _ ticket: Ticket) {
+        exchange = nil
+        fail(mechanism, .failure)
+        answer(ticket, .refused(StoreReplies.badCredentials))
+    }
+
+    private func succeed(_ mechanism: AuthMechanismLabel, _ address: [UInt8]) {
+        loop.services.metrics.authAttempts.add(mechanism, .success)
+        loop.services.log.info("authenticated") {
+            $0.add("peer", peer)
+            $0.add("account", address)
+            $0.add("mechanism", mechanism.text)
+        }
+    }
+
+    private func fail(_ mechanism: AuthMechanismLabel, _ result: AuthResultLabel) {
+        loop.services.metrics.authAttempts.add(mechanism, result)
+        loop.services.log.notice("authentication_failed") {
+            $0.add("peer", peer)
+            $0.add("mechanism", mechanism.text)
+        }
+    }
+}

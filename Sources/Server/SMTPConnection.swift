@@ -1,0 +1,223 @@
+import Base
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// Drives one SMTP session on its connection: bytes in, effects out, answers back. Decides nothing itself.
+/// Confined to the loop's thread; answers from other threads come as jobs of the loop, found by the connection's token.
+final class SMTPConnection: ConnectionDriver {
+    /// Chunks of a body on their way to disk at which reading stops.
+    private static let chunksUnderWayMax = 4
+
+    let loop: LoopContext
+    let listener: ListenerContext
+    let token: Token
+    let peer: [UInt8]
+    let peerAddress: [UInt8]
+    var session: SMTPSession
+    var body: BodyAssembler
+    /// What RCPT resolved, for the accepted recipients in order. Empty between transactions.
+    var resolved: [ResolvedRecipient] = []
+    var directory = DirectorySnapshot.empty
+    var exchange: AuthExchange?
+    var endOfData: Instant?
+    private var closing = false
+    /// A question was answered on the spot: the session may be able to go on.
+    private var answeredNow = false
+
+    init(_ c: Connection, loop: LoopContext, listener: ListenerContext) {
+        self.loop = loop
+        self.listener = listener
+        token = c.token
+        peer = Array(c.peer.ipText.utf8)
+        peerAddress = c.peer.addressBytes
+        session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
+        let handle = loop.reactor.handle
+        let token = c.token
+        body = BodyAssembler(gateway: loop.services.gateway, inlineMax: loop.services.inlineBodyMax) {
+            // A full mailbox only delays the resumption until the next answer: the deadline still runs.
+            _ = handle.post { SMTPConnection.on($0, token)?.chunkWritten($0) }
+        }
+    }
+
+    /// The driver of a connection that may be gone by now.
+    static func on(_ reactor: Reactor, _ token: Token) -> SMTPConnection? {
+        reactor.connection(for: token)?.driver as? SMTPConnection
+    }
+
+    // MARK: Events
+
+    func opened(_ c: Connection) {
+        loop.services.metrics.connections.add(listener.label, .accepted)
+        loop.services.metrics.sessions.add(listener.label, 1)
+        c.setDeadline(afterSeconds: listener.session.limits.commandTimeoutSeconds)
+        loop.services.log.debug("connected") {
+            $0.add("peer", peer)
+            $0.add("listener", listener.label.text)
+        }
+        if listener.implicitTLS, let tls = listener.tls {
+            c.startTLSServer(tls.current)
+        } else {
+            session.start()
+            pump(c)
+        }
+    }
+
+    func secured(_ c: Connection, _ info: TLSInfo) {
+        loop.services.metrics.tlsSessions.add(info.versionLabel, info.resumed ? .resumed : .established)
+        session.secured(
+            TLSFacts(
+                version: Array(info.version.utf8), cipher: Array(info.cipher.utf8),
+                serverName: Array((info.serverName ?? "").utf8)))
+        if listener.implicitTLS { session.start() }
+        pump(c)
+    }
+
+    func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int {
+        let wasTLS = c.isTLS
+        var used = 0
+        while used < bytes.count, !closing {
+            let n = session.receive(bytes.extracting(used..<bytes.count), body: &body)
+            used += n
+            answeredNow = false
+            runEffects(c)
+            // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
+            if c.isTLS != wasTLS { return bytes.count }
+            if n == 0, !answeredNow { break }
+        }
+        sendOutput(c)
+        applyBackPressure(c)
+        armDeadline(c)
+        return closing ? bytes.count : used
+    }
+
+    func timedOut(_ c: Connection) {
+        session.timedOut()
+        pump(c)
+        if !closing { c.close(.timedOut) }
+    }
+
+    func closed(_ c: Connection, _ reason: CloseReason) {
+        loop.services.metrics.sessions.add(listener.label, -1)
+        loop.services.admission.leave()
+        if case .tlsFailed(let text) = reason {
+            loop.services.metrics.tlsSessions.add(.unknown, .failed)
+            loop.services.log.info("tls_failed") {
+                $0.add("peer", peer)
+                $0.add("reason", text)
+            }
+        }
+        if session.isReceivingBody { loop.services.metrics.messages.add(listener.label, .aborted) }
+        session.peerClosed()
+        body.discard()
+    }
+
+    /// The server is stopping: a transaction under way may finish, then the peer is told so.
+    func drain(_ c: Connection) {
+        loop.isDraining = true
+        pump(c)
+    }
+
+    // MARK: Answers from other threads
+
+    func answered(_ ticket: Ticket, _ answer: Answer) {
+        guard let c = loop.reactor.connection(for: token) else { return }
+        session.resume(ticket, with: answer)
+        pump(c)
+        if c.bufferedInput > 0 { c.offerInput() }
+    }
+
+    func stored(_ ticket: Ticket, _ message: AcceptedMessage, _ result: Result<MessageID, StoreError>) {
+        settle(message, result)
+        switch result {
+        case .success(let id): answered(ticket, .stored(id))
+        case .failure(let error): answered(ticket, .refused(StoreReplies.refusal(error)))
+        }
+    }
+
+    private func chunkWritten(_ reactor: Reactor) {
+        body.chunkWritten()
+        if body.chunksUnderWay < Self.chunksUnderWayMax { reactor.connection(for: token)?.resumeReading() }
+    }
+
+    // MARK: Effects
+
+    private func pump(_ c: Connection) {
+        runEffects(c)
+        sendOutput(c)
+        armDeadline(c)
+    }
+
+    private func runEffects(_ c: Connection) {
+        while let effect = session.nextEffect() {
+            switch effect {
+            case .ask(let question, let ticket): ask(question, ticket)
+            case .startTLS: startTLS(c)
+            case .close(let reason): close(c, reason)
+            case .note(let note): take(note)
+            case .transactionStarted: resolved.removeAll(keepingCapacity: true)
+            case .transactionAborted: resolved = []
+            }
+        }
+    }
+
+    func answer(_ ticket: Ticket, _ answer: Answer) {
+        session.resume(ticket, with: answer)
+        answeredNow = true
+    }
+
+    private func sendOutput(_ c: Connection) {
+        if loop.isDraining, !closing, !session.isInTransaction {
+            session.shutdown()
+            runEffects(c)
+        }
+        guard session.hasOutput else { return }
+        c.write(session.takeOutput())
+    }
+
+    private func startTLS(_ c: Connection) {
+        sendOutput(c)
+        guard let tls = listener.tls else { return c.close() }
+        c.startTLSServer(tls.current)
+    }
+
+    private func close(_ c: Connection, _ reason: SessionClose) {
+        sendOutput(c)
+        closing = true
+        c.closeAfterFlush()
+        loop.services.log.debug("closing") {
+            $0.add("peer", peer)
+            $0.add("reason", "\(reason)")
+        }
+    }
+
+    private func take(_ note: SessionNote) {
+        loop.services.log.info("session_note") {
+            $0.add("peer", peer)
+            $0.add("note", "\(note)")
+        }
+    }
+
+    private func applyBackPressure(_ c: Connection) {
+        if body.chunksUnderWay >= Self.chunksUnderWayMax { c.pauseReading() }
+    }
+
+    private func armDeadline(_ c: Connection) {
+        guard !closing else { return }
+        // While we owe the answer the peer's time does not run.
+        if session.isSuspended { return c.clearDeadline() }
+        c.setDeadline(afterSeconds: session.currentTimeoutSeconds)
+    }
+}
+
+extension TLSInfo {
+    fileprivate var versionLabel: TLSVersionLabel {
+        switch version {
+        case "TLSv1.3": .tls13
+        case "TLSv1.2": .tls12
+        default: .unknown
+        }
+    }
+}

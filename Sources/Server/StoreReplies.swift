@@ -1,0 +1,44 @@
+import Policy
+import Protocols
+import Store
+
+/// What the wire says for what the store, the directory and the authenticator answered. The session's own texts are in
+/// `StandardReplies`.
+enum StoreReplies {
+    // RFC 3463 §3.4: X.3.1 mail system full, X.3.0 other mail system status.
+    static let storeBusy = Reply(452, EnhancedStatus(4, 3, 1), "Cannot take the message now, try again later")
+    static let storeFull = Reply(452, EnhancedStatus(4, 3, 1), "Out of disk space, try again later")
+    static let storeFailed = Reply(451, EnhancedStatus(4, 3, 0), "The message could not be stored, try again later")
+    static let messageInvalid = Reply(554, EnhancedStatus(5, 3, 0), "The message cannot be stored")
+
+    static let unknownRecipient = Reply(550, EnhancedStatus(5, 1, 1), "No such mailbox here")
+    static let disabledRecipient = Reply(550, EnhancedStatus(5, 2, 1), "The mailbox takes no mail")
+    static let aliasLoop = Reply(450, EnhancedStatus(4, 4, 6), "The alias leads round in a circle")
+    static let relayDenied = Reply(550, EnhancedStatus(5, 7, 1), "Relaying denied")
+    static let tooLargeForRecipient = Reply(552, EnhancedStatus(5, 2, 3), "The message is larger than this domain takes")
+    // This server does not send mail yet: a 250 would promise what it cannot keep.
+    static let noOutboundDelivery = Reply(451, EnhancedStatus(4, 4, 0), "Mail to other domains is not delivered from here")
+
+    static let verifyNotTold = Reply(252, EnhancedStatus(2, 1, 5), "Send some mail, I will try my best")
+
+    // RFC 4954 §6: 535 5.7.8, 454 4.7.0.
+    static let badCredentials = Reply(535, EnhancedStatus(5, 7, 8), "Authentication credentials invalid")
+    static let authUnavailable = Reply(454, EnhancedStatus(4, 7, 0), "Temporary authentication failure")
+    static let senderNotOwned = Reply(553, EnhancedStatus(5, 7, 1), "Sender address is not yours to use")
+
+    static func overQuota(_ refusal: DomainPolicy.QuotaRefusal) -> Reply {
+        switch refusal {
+        case .temporary: Reply(452, EnhancedStatus(4, 2, 2), "The mailbox is full, try again later")
+        case .permanent: Reply(552, EnhancedStatus(5, 2, 2), "The mailbox is full")
+        }
+    }
+
+    static func refusal(_ error: StoreError) -> Reply {
+        switch error {
+        case .unavailable(.diskFull): storeFull
+        case .unavailable(.busy): storeBusy
+        case .unavailable(.inputOutput), .unavailable(.stopped), .corrupt, .conflict, .notFound: storeFailed
+        case .invalid: messageInvalid
+        }
+    }
+}
