@@ -70,8 +70,8 @@ package struct TLSError: Error, Sendable, CustomStringConvertible {
 ///
 /// Shareable between threads because an SSL_CTX is reference-counted and locked inside, nothing sets anything on it after
 /// `init`, and the table of names is constant.
+// Safety: see above; the stored pointers are constants freed in `deinit` only.
 package final class TLSContext: @unchecked Sendable {
-    // Safety: see above; the stored pointers are constants freed in `deinit` only.
     package static let defaultCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:!aNULL:!MD5:!DSS"
     package static let defaultGroups = "X25519:P-256:P-384"
 

@@ -170,8 +170,8 @@ import Testing
 }
 
 /// Touched on one thread only, in tests.
+// Safety: each test runs its reactor on the thread that reads the box.
 final class Box: @unchecked Sendable {
-    // Safety: each test runs its reactor on the thread that reads the box.
     var values: [Int] = []
 }
 
