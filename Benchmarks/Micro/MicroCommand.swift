@@ -1,0 +1,2 @@
+import ArgumentParser
+struct MicroCommand: ParsableCommand { static let configuration = CommandConfiguration(commandName: "micro") }

@@ -1,0 +1,2 @@
+import ArgumentParser
+struct SinkCommand: ParsableCommand { static let configuration = CommandConfiguration(commandName: "sink") }
