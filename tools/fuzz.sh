@@ -44,10 +44,12 @@ run() {
     if [ "$name" = FuzzConfig ]; then
         sources+=("${config[@]}")
     else
+        case $name in FuzzSession* | FuzzCommand) sources+=(Tests/Fuzz/Support/*.swift) ;; esac
         module Protocols -- "${protocols[@]}"
         objects+=("$out/Protocols.o")
     fi
-    swiftc "${flags[@]}" -module-name "$name" -emit-executable \
+    # Unoptimised, so that a broken property says which one it was.
+    swiftc "${flags[@]}" -Onone -module-name "$name" -emit-executable \
         -emit-module-path "$out/$name.swiftmodule" -o "$out/$name" "${sources[@]}" "${objects[@]}"
     mkdir -p "$out/corpus/$name"
     echo "$name: $seconds s"
