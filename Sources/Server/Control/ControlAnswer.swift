@@ -50,7 +50,10 @@ package struct ControlAnswer: Sendable, Equatable {
         case .unavailable(.stopped):
             self = .failed("\(what): the server is stopping; try again in a moment", ExitStatus.temporary)
         case .conflict: self = .failed("\(what): exists already, or others depend on it; list them first")
-        case .notFound: self = .failed("\(what): not found; list what there is first")
+        case .notFound:
+            let kind = what.prefix { $0 != " " }
+            let list = ["domain", "account", "alias"].contains(kind) ? "\(kind) list" : "mailbox list ADDRESS"
+            self = .failed("\(what): not found; `martlet \(kind == "mailbox" ? "account list" : list)` shows what there is")
         case .invalid(let why): self = .failed("\(what): \(why)", ExitStatus.data)
         case .corrupt(let where_):
             self = .failed("\(what): the store is damaged at \(where_); run `martlet store verify`", ExitStatus.data)

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Server
+
+struct ConfigCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Check and explain the configuration.",
+        subcommands: [Check.self, Show.self, Explain.self, Docs.self])
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say everything that is wrong with the configuration.",
+            discussion: "Exits with 78 and FILE:LINE:COLUMN: what is wrong, one line a problem.")
+        @OptionGroup var config: ConfigOptions
+
+        func run() throws {
+            let loaded = try config.load()
+            Console.say("\(loaded.inputs.path ?? "configuration"): no problems")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show the values in force and where they come from.")
+        @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
+        @Flag(help: "Only values that are not defaults.")
+        var changed = false
+
+        func run() throws {
+            let loaded = try config.load(fileRequired: false)
+            if output.json {
+                Console.sink.output(ConfigRendering.showJSON(loaded, changedOnly: changed))
+            } else {
+                Console.print(ConfigRendering.show(loaded, changedOnly: changed))
+            }
+        }
+    }
+
+    struct Explain: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Say all about one key.")
+        @Argument(
+            help: "A key such as smtp.max_connections.",
+            completion: .list(ConfigSchema.settings.map(\.key)))
+        var key: String
+        @OptionGroup var config: ConfigOptions
+
+        func run() throws {
+            let loaded = try? LoadedConfiguration.load(config.inputs)
+            guard let text = ConfigRendering.explain(key, loaded) else {
+                let keys = ConfigSchema.settings.map(\.key)
+                let hint = ConfigText.suggestion(for: key, among: keys).map { "; did you mean \"\($0)\"?" }
+                Console.error("no key \"\(key)\"" + (hint ?? "; `martlet config show` lists all"))
+                throw ExitCode(ExitStatus.usage)
+            }
+            Console.print(text)
+        }
+    }
+
+    struct Docs: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Print docs/config.md.")
+
+        func run() { Console.print(ConfigRendering.documentation) }
+    }
+}
