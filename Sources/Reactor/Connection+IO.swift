@@ -14,7 +14,12 @@ extension Reactor {
             c.isBlocked = false
             touch(c)
         }
-        if c.armed.contains(.read), !ready.isDisjoint(with: [.read, .peerClosed, .broken]) {
+        let hasInput = !ready.isDisjoint(with: [.read, .peerClosed, .broken])
+        if hasInput, c.isPaused, c.armed.contains(.read), c.tls?.isHandshaking != true {
+            c.cameWhilePaused = true
+            return touch(c)
+        }
+        if hasInput, c.armed.contains(.read) {
             readTurn(c, mayEnd: !ready.isDisjoint(with: [.peerClosed, .broken]))
         } else if ready.contains(.broken) {
             // Nobody is reading, and the system would report it for ever.

@@ -31,6 +31,8 @@ package final class Connection {
     /// The last send did not take everything: wait for the socket.
     var isBlocked = false
     var isPaused = false
+    /// Something came while reading was paused, and the socket is no longer watched for more.
+    var cameWhilePaused = false
     var hadOutput = false
     /// A send failed: nothing more goes out.
     var isBroken = false
@@ -86,8 +88,9 @@ package final class Connection {
         case .open:
             var wanted: Readiness = []
             if isBlocked { wanted.insert(.write) }
+            // A pause usually ends before anything comes: the watch is only given up when something did.
             let mayRead =
-                !isPaused && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
+                !(isPaused && cameWhilePaused) && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
                 && output.count < reactor.limits.outputHighWater
             // A handshake is the connection's business, not the driver's.
             if mayRead || (tls?.isHandshaking == true && inputEnd == nil) { wanted.insert(.read) }
@@ -176,6 +179,7 @@ package final class Connection {
     package func resumeReading() {
         guard isPaused else { return }
         isPaused = false
+        cameWhilePaused = false
         offerInput()
     }
 

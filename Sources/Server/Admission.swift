@@ -16,7 +16,8 @@ final class Admission: Sendable {
         return false
     }
 
-    var isEmpty: Bool { open.load(ordering: .relaxed) == 0 }
+    var count: Int { open.load(ordering: .relaxed) }
+    var isEmpty: Bool { count == 0 }
 
     func leave() { open.subtract(1, ordering: .relaxed) }
 }

@@ -76,7 +76,7 @@ final class Daemon {
             let plan = LoopPlan(
                 index: index, configuration: configuration, services: services, listeners: listeners,
                 inherited: index == 0 ? inherited : [],
-                routes: index == 0 ? MetricsRoutes(registry: registry, health: health) : nil)
+                operators: index == 0 ? operatorServices() : nil)
             loops.append(try Self.start(plan))
         }
     }
@@ -89,7 +89,33 @@ final class Daemon {
         let listeners: ListenerSet
         let inherited: [Int32]
         /// The first loop also serves metrics and control.
-        let routes: MetricsRoutes?
+        let operators: OperatorServices?
+    }
+
+    private struct OperatorServices: Sendable {
+        let routes: MetricsRoutes
+        let control: ControlService
+    }
+
+    private func operatorServices() -> OperatorServices {
+        let started = SystemTime().monotonic()
+        let hostname = loaded.configuration.hostname
+        let health = health
+        let admission = services.admission
+        let hooks = ControlHooks(
+            reload: ControlHooks.reloadBySignal(loaded.inputs),
+            status: {
+                [
+                    JSONMember("version", .text(Application.version)),
+                    JSONMember("hostname", .text(hostname)),
+                    JSONMember("ready", .boolean(health.isReady)),
+                    JSONMember("uptime_seconds", .integer(Int(SystemTime().monotonic().seconds(since: started)))),
+                    JSONMember("smtp_sessions", .integer(admission.count)),
+                ]
+            },
+            hostname: { hostname }, now: { SystemTime().wall() })
+        return OperatorServices(
+            routes: MetricsRoutes(registry: registry, health: health), control: ControlService(hooks: hooks))
     }
 
     private static func start(_ plan: LoopPlan) throws -> RunningLoop {
@@ -99,7 +125,7 @@ final class Daemon {
         let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
         let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
         try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
-        if let routes = plan.routes { try openOperatorListeners(plan, routes, reactor) }
+        if let operators = plan.operators { try openOperatorListeners(plan, operators, reactor) }
         let metrics = plan.services.metrics
         reactor.turnHook = { nanoseconds in
             // The last event of a turn has waited as long as the turn took.
@@ -114,9 +140,19 @@ final class Daemon {
         return RunningLoop(handle: handle, thread: thread)
     }
 
-    private static func openOperatorListeners(_ plan: LoopPlan, _ routes: MetricsRoutes, _ reactor: Reactor) throws {
+    private static func openOperatorListeners(
+        _ plan: LoopPlan, _ operators: OperatorServices, _ reactor: Reactor
+    ) throws {
         if let address = plan.configuration.metrics.listen {
+            let routes = operators.routes
             try reactor.listen(.inet(try address.socketAddress())) { _ in HTTPConnection { routes.answer($0) } }
+        }
+        let control = operators.control
+        let gateway = plan.services.gateway
+        let handle = reactor.handle
+        let user = UInt32(geteuid())
+        try reactor.listen(.unix(path: plan.configuration.controlSocketPath)) { _ in
+            ControlConnection(service: control, gateway: gateway, handle: handle, ownUser: user)
         }
     }
 

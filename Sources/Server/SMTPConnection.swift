@@ -126,7 +126,6 @@ final class SMTPConnection: ConnectionDriver {
         guard let c = loop.reactor.connection(for: token) else { return }
         session.resume(ticket, with: answer)
         pump(c)
-        if c.bufferedInput > 0 { c.offerInput() }
     }
 
     func stored(_ ticket: Ticket, _ message: AcceptedMessage, _ result: Result<MessageID, StoreError>) {
@@ -139,7 +138,7 @@ final class SMTPConnection: ConnectionDriver {
 
     private func chunkWritten(_ reactor: Reactor) {
         body.chunkWritten()
-        if body.chunksUnderWay < Self.chunksUnderWayMax { reactor.connection(for: token)?.resumeReading() }
+        if let c = reactor.connection(for: token), !closing { applyBackPressure(c) }
     }
 
     // MARK: Effects
@@ -147,6 +146,7 @@ final class SMTPConnection: ConnectionDriver {
     private func pump(_ c: Connection) {
         runEffects(c)
         sendOutput(c)
+        if !closing { applyBackPressure(c) }
         armDeadline(c)
     }
 
@@ -200,8 +200,15 @@ final class SMTPConnection: ConnectionDriver {
         }
     }
 
+    /// While an answer is owed nothing is read: a client that ends its side after QUIT still gets all its replies.
+    private var holdsInput: Bool { session.isSuspended || body.chunksUnderWay >= Self.chunksUnderWayMax }
+
     private func applyBackPressure(_ c: Connection) {
-        if body.chunksUnderWay >= Self.chunksUnderWayMax { c.pauseReading() }
+        if holdsInput {
+            c.pauseReading()
+        } else if c.isReadingPaused {
+            c.resumeReading()
+        }
     }
 
     private func armDeadline(_ c: Connection) {
