@@ -81,7 +81,8 @@ struct ConfigCheck {
         }
         if words.contains(word) { return .text(word) }
         let hint = ConfigText.suggestion(for: word, among: words).map { "; did you mean \"\($0)\"?" } ?? ""
-        problem("\(key) must be one of \(words.joined(separator: ", ")), not \(Self.shown(node))" + hint, at: node.position)
+        problem(
+            "\(key) must be one of \(words.joined(separator: ", ")), not \(Self.shown(node))" + hint, at: node.position)
         return nil
     }
 

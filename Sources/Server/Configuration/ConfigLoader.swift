@@ -51,12 +51,18 @@ struct ConfigLoader {
     private mutating func group(_ members: [ConfigNode.Member], prefix: String, _ check: inout ConfigCheck) {
         for member in members {
             let key = prefix + member.key
+            if let dot = member.key.lastIndex(of: ".") {
+                let (group, name) = (prefix + member.key[..<dot], member.key[member.key.index(after: dot)...])
+                check.problem("a key has no dots: write \"\(name)\" in the object \"\(group)\"", at: member.position)
+                continue
+            }
             if let setting = ConfigSchema.setting(key) {
                 positions[key] = member.node.position
                 apply(member.node, setting, .file, &check)
-            } else if ConfigSchema.settings.contains(where: { $0.key.hasPrefix(key + ".") }), !member.key.contains(".") {
+            } else if ConfigSchema.settings.contains(where: { $0.key.hasPrefix(key + ".") }) {
                 guard case .object(let inner) = member.node.value else {
-                    check.problem("\(key) must be an object in { }, not \(member.node.kindName)", at: member.node.position)
+                    check.problem(
+                        "\(key) must be an object in { }, not \(member.node.kindName)", at: member.node.position)
                     continue
                 }
                 group(inner, prefix: key + ".", &check)
@@ -99,7 +105,8 @@ struct ConfigLoader {
             let close = ConfigText.suggestion(for: name, among: known)
             guard close != nil || name.contains("__") else { continue }
             let hint = close.map { "; did you mean \"\($0)\"?" } ?? "; `martlet config show` lists the keys"
-            problems.append(ConfigProblem(source: name, position: nil, message: "no configuration key has this name" + hint))
+            problems.append(
+                ConfigProblem(source: name, position: nil, message: "no configuration key has this name" + hint))
         }
     }
 
@@ -161,7 +168,8 @@ struct ConfigLoader {
     private mutating func complain(_ key: String, _ message: String) {
         let file = origins[key] == .file ? inputs.path : nil
         problems.append(
-            ConfigProblem(source: file ?? inputs.path ?? "configuration", position: positions[key], message: "\(key) \(message)"))
+            ConfigProblem(
+                source: file ?? inputs.path ?? "configuration", position: positions[key], message: "\(key) \(message)"))
     }
 
     /// Rules that look at more than one value.
@@ -169,7 +177,9 @@ struct ConfigLoader {
         let smtp = configuration.smtp
         for (i, listener) in smtp.listeners.enumerated() {
             if listener.kind == .submissions, listener.tls != .required {
-                complain("smtp.listeners", "[\(i)]: kind submissions speaks TLS from the first byte; set tls to \"required\"")
+                complain(
+                    "smtp.listeners", "[\(i)]: kind submissions speaks TLS from the first byte; set tls to \"required\""
+                )
             }
             let same = smtp.listeners[..<i].contains { $0.address == listener.address }
             if same, listener.address.port != 0 {

@@ -73,7 +73,9 @@ package struct ConfigParser {
         guard bytes.count <= bytesMax else {
             throw parser.error("the file is larger than \(ConfigText.sizeText(bytesMax))")
         }
-        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw parser.error("the file starts with a byte-order mark; remove it") }
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) {
+            throw parser.error("the file starts with a byte-order mark; remove it")
+        }
         try parser.checkUTF8()
         try parser.skipSpace()
         let node = try parser.value(depth: 0)

@@ -79,7 +79,8 @@ package enum ConfigRendering {
             let group = String(setting.key.split(separator: ".")[0])
             if group != section {
                 section = group
-                out += "\n## \(group)\n\n| Key | Type | Allowed | Default | Changes | Meaning |\n|---|---|---|---|---|---|\n"
+                out +=
+                    "\n## \(group)\n\n| Key | Type | Allowed | Default | Changes | Meaning |\n|---|---|---|---|---|---|\n"
             }
             let value = text(setting.defaultValue, setting.type)
             let change = setting.reloadable ? "reload" : "restart"
@@ -88,9 +89,11 @@ package enum ConfigRendering {
         }
         for setting in ConfigSchema.settings {
             guard case .records(let fields, _) = setting.type else { continue }
-            out += "\n### Objects of `\(setting.key)`\n\n| Field | Type | Allowed | Default | Meaning |\n|---|---|---|---|---|\n"
+            out +=
+                "\n### Objects of `\(setting.key)`\n\n| Field | Type | Allowed | Default | Meaning |\n|---|---|---|---|---|\n"
             for f in fields {
-                out += "| `\(f.name)` | \(f.type.name) | \(f.type.rangeText) | \(f.defaultText ?? "*required*") | \(f.sentence) |\n"
+                out +=
+                    "| `\(f.name)` | \(f.type.name) | \(f.type.rangeText) | \(f.defaultText ?? "*required*") | \(f.sentence) |\n"
             }
         }
         return out

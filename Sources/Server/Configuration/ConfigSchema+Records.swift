@@ -51,7 +51,8 @@ extension ConfigSchema {
                 sentence: "PEM file of the certificate and its chain."),
             ConfigField(name: "key", type: .text(.path), defaultText: nil, sentence: "PEM file of the private key."),
             ConfigField(
-                name: "names", type: .list(of: .text(.domainPattern), countMax: 100), defaultText: "those in the certificate",
+                name: "names", type: .list(of: .text(.domainPattern), countMax: 100),
+                defaultText: "those in the certificate",
                 sentence: "Host names it is served for."),
         ]
         return ConfigSetting(
@@ -88,13 +89,15 @@ extension ConfigSchema {
         ConfigField(name: "to", type: .text(.any), defaultText: nil, sentence: "Host name or numeric address."),
         ConfigField(name: "port", type: .integer(1...65_535), defaultText: "delivery.port", sentence: "Its port."),
         ConfigField(
-            name: "protocol", type: .choice(Configuration.Route.Transport.allCases.map(\.rawValue)), defaultText: "smtp",
+            name: "protocol", type: .choice(Configuration.Route.Transport.allCases.map(\.rawValue)),
+            defaultText: "smtp",
             sentence: "What it speaks."),
         ConfigField(
             name: "auth", type: .text(.any), defaultText: "none",
             sentence: "user:password, or file:PATH of a file that holds it."),
         ConfigField(
-            name: "tls", type: .choice(Configuration.Route.TLSUse.allCases.map(\.rawValue)), defaultText: "opportunistic",
+            name: "tls", type: .choice(Configuration.Route.TLSUse.allCases.map(\.rawValue)),
+            defaultText: "opportunistic",
             sentence: "Whether TLS is tried, or mail waits until it works."),
     ]
 

@@ -85,7 +85,8 @@ package enum ConfigSchema {
         text("tls.acme.email", \.tls.acme.email, .any, empty: true, "Where the authority writes to; may be empty."),
         texts("tls.acme.names", \.tls.acme.names, .hostName, "Host names to get certificates for."),
         boolean(
-            "tls.acme.agree_to_terms", \.tls.acme.agreeToTerms, "Whether you agree to the authority's terms of service."),
+            "tls.acme.agree_to_terms", \.tls.acme.agreeToTerms, "Whether you agree to the authority's terms of service."
+        ),
     ]
 
     static let dnsSettings = [
@@ -95,8 +96,11 @@ package enum ConfigSchema {
         text(
             "dns.trust_anchor_file", \.dns.trustAnchorFile, .path, empty: true,
             "DNSSEC trust anchors; empty: the built-in root anchor."),
-        text("dns.root_hints", \.dns.rootHints, .path, empty: true, "Root servers of a closed network; empty: the public ones."),
-        duration("dns.timeout", \.dns.timeoutSeconds, 1...120, "How long one question may take, all attempts together."),
+        text(
+            "dns.root_hints", \.dns.rootHints, .path, empty: true,
+            "Root servers of a closed network; empty: the public ones."),
+        duration(
+            "dns.timeout", \.dns.timeoutSeconds, 1...120, "How long one question may take, all attempts together."),
     ]
 
     static let storeSettings = [

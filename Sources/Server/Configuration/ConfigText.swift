@@ -57,7 +57,9 @@ package enum ConfigText {
             var next = [Int](repeating: i, count: y.count + 1)
             for j in 1...y.count {
                 next[j] = min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (x[i - 1] == y[j - 1] ? 0 : 1))
-                if i > 1, j > 1, x[i - 1] == y[j - 2], x[i - 2] == y[j - 1] { next[j] = min(next[j], before[j - 2] + 1) }
+                if i > 1, j > 1, x[i - 1] == y[j - 2], x[i - 2] == y[j - 1] {
+                    next[j] = min(next[j], before[j - 2] + 1)
+                }
             }
             before = row
             row = next

@@ -53,7 +53,8 @@ package struct ControlAnswer: Sendable, Equatable {
         case .notFound:
             let kind = what.prefix { $0 != " " }
             let list = ["domain", "account", "alias"].contains(kind) ? "\(kind) list" : "mailbox list ADDRESS"
-            self = .failed("\(what): not found; `martlet \(kind == "mailbox" ? "account list" : list)` shows what there is")
+            self = .failed(
+                "\(what): not found; `martlet \(kind == "mailbox" ? "account list" : list)` shows what there is")
         case .invalid(let why): self = .failed("\(what): \(why)", ExitStatus.data)
         case .corrupt(let where_):
             self = .failed("\(what): the store is damaged at \(where_); run `martlet store verify`", ExitStatus.data)

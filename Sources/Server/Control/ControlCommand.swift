@@ -19,7 +19,8 @@ package enum ControlCommand {
             switch error {
             case .notRunning: return runDirectly(request, format, configuration, into: sink)
             case .notPermitted:
-                return complain("\(socket): permission denied; run as the server's user or root", ExitStatus.permission, sink)
+                return complain(
+                    "\(socket): permission denied; run as the server's user or root", ExitStatus.permission, sink)
             case .failed(let why): return complain("\(why); see the server's log", ExitStatus.temporary, sink)
             }
         }
@@ -72,7 +73,8 @@ package enum ControlCommand {
                 "\(path) is in use by another process that does not answer on \(configuration.controlSocketPath); "
                     + "is a server running with another control.socket?", ExitStatus.temporary, sink)
         } catch {
-            return complain(openFailure(path, error), access(path, W_OK) == 0 ? ExitStatus.failure : ExitStatus.permission, sink)
+            return complain(
+                openFailure(path, error), access(path, W_OK) == 0 ? ExitStatus.failure : ExitStatus.permission, sink)
         }
     }
 
@@ -81,7 +83,9 @@ package enum ControlCommand {
     }
 
     private static func openFailure(_ path: String, _ error: StoreError) -> String {
-        if access(path, W_OK) != 0 { return "\(path): cannot be written; run as the server's user, or choose another store.path" }
+        if access(path, W_OK) != 0 {
+            return "\(path): cannot be written; run as the server's user, or choose another store.path"
+        }
         return ControlAnswer(error, "store \(path)").complaint
     }
 

@@ -84,7 +84,9 @@ package final class ControlConnection: ConnectionDriver {
             }
             // A full mailbox loses the answer; the connection's deadline ends it then.
             _ = handle.post { reactor in
-                guard let c = reactor.connection(for: token), let driver = c.driver as? ControlConnection else { return }
+                guard let c = reactor.connection(for: token), let driver = c.driver as? ControlConnection else {
+                    return
+                }
                 driver.send(answer, c)
             }
         }

@@ -111,7 +111,8 @@ extension ControlRequest {
         case .accountRemove(let address): return command("account remove", address)
         case .aliasAdd(let address, let targets): return command("alias add", address) + targets
         case .aliasList: return command("alias list")
-        case .aliasRemove(let address, let target): return command("alias remove", address) + (target.map { [$0] } ?? [])
+        case .aliasRemove(let address, let target):
+            return command("alias remove", address) + (target.map { [$0] } ?? [])
         case .mailboxList(let address, let folder, let limit):
             return command("mailbox list", address, folder, Self.bytes(limit))
         case .mailboxRead(let address, let id, let form, let offset):

@@ -127,6 +127,7 @@ extension ControlService {
         let shownTargets = targets.map(ControlText.shown)
         return changed(
             "alias \(shown) -> \(shownTargets.joined(separator: ", "))",
-            [JSONMember("address", .text(shown)), JSONMember("targets", .array(shownTargets.map { .text($0) }))], format)
+            [JSONMember("address", .text(shown)), JSONMember("targets", .array(shownTargets.map { .text($0) }))], format
+        )
     }
 }

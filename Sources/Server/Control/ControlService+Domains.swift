@@ -11,7 +11,8 @@ extension ControlService {
                 try session.addDomain(name)
                 let shown = ControlText.shown(name)
                 return Self.changed(
-                    "added domain \(shown); next: `martlet domain dns \(shown)`", [JSONMember("domain", .text(shown))], format)
+                    "added domain \(shown); next: `martlet domain dns \(shown)`", [JSONMember("domain", .text(shown))],
+                    format)
             }
         case .domainRemove(let text):
             guard let name = ControlAddress.domain(text) else { return Self.badDomain(text) }

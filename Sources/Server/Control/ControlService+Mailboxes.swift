@@ -41,7 +41,8 @@ extension ControlService {
 
     private static func flags(_ flags: MessageFlags) -> String {
         let names: [(MessageFlags, String)] = [
-            (.seen, "seen"), (.answered, "answered"), (.flagged, "flagged"), (.draft, "draft"), (.forwarded, "forwarded"),
+            (.seen, "seen"), (.answered, "answered"), (.flagged, "flagged"), (.draft, "draft"),
+            (.forwarded, "forwarded"),
         ]
         let text = names.filter { flags.contains($0.0) }.map(\.1).joined(separator: ",")
         return text.isEmpty ? "-" : text

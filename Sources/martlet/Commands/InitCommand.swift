@@ -63,7 +63,8 @@ struct InitCommand: ParsableCommand {
             if accounts.contains("\"\(address)\"") { continue }
             guard let credentials = NewCredentials.make(Secret(Self.demoPassword.bytes)) else { continue }
             let account = ControlAccount(
-                address: address.bytes, isAdmin: name == Self.demoAccounts[0], quotaOctets: nil, credentials: credentials)
+                address: address.bytes, isAdmin: name == Self.demoAccounts[0], quotaOctets: nil,
+                credentials: credentials)
             _ = try capture(.accountAdd(account), configuration)
             Console.say("added the account \(address), password \(Self.demoPassword)")
         }

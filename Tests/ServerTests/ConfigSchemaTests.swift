@@ -1,0 +1,96 @@
+import Foundation
+import Server
+import Testing
+
+@Suite struct ConfigSchemaTests {
+    @Test func keysAreUniqueAndComplete() {
+        let keys = ConfigSchema.settings.map(\.key)
+        #expect(Set(keys).count == keys.count)
+        #expect(Set(ConfigSchema.settings.map(\.environmentName)).count == keys.count)
+        for setting in ConfigSchema.settings {
+            #expect(setting.key.contains("."))
+            #expect(setting.sentence.hasSuffix("."), "\(setting.key)")
+        }
+    }
+
+    /// What `config show --json` prints is a configuration file with the same meaning, key by key.
+    @Test func everyKeyRoundTrips() throws {
+        let sets = [
+            "server.hostname=mx.example.org", "smtp.reactors=3", "smtp.relay_networks=10.0.0.0/8",
+            "smtp.max_connections=5", "smtp.max_connections_per_ip=4", "smtp.max_message_size=1MiB",
+            "smtp.max_recipients=101", "smtp.max_errors=7", "smtp.command_timeout=1m", "smtp.data_timeout=61",
+            "smtp.rate_limit.connections_per_minute=1", "smtp.rate_limit.messages_per_minute=2", "tls.mode=acme",
+            "tls.min_version=1.3", "tls.session_tickets=false", "tls.acme.directory=https://ca.example/d",
+            "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",
+            "tls.certificates=[{\"certificate\":\"/c\",\"key\":\"/k\",\"names\":[\"*.example.org\"]}]",
+            "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"lmtp\",\"proxy_protocol\":true,\"session_tickets\":false}]",
+            "dns.forward=127.0.0.1@53", "dns.trust_anchor_file=/t", "dns.root_hints=/r", "dns.timeout=3s",
+            "store.path=/s", "store.min_free_bytes=1GiB", "delivery.queue_workers=5", "delivery.retry_intervals=1m,2m",
+            "delivery.max_age=2d", "delivery.delay_warning=0",
+            "delivery.routes=[{\"domain\":\"*\",\"to\":\"relay.example\",\"port\":26,\"protocol\":\"lmtp\",\"auth\":\"file:/a\",\"tls\":\"required\"}]",
+            "delivery.port=2526", "delivery.local_addresses=127.0.0.1", "web.listen=127.0.0.1:8080",
+            "metrics.listen=[::1]:9", "control.socket=/c.sock", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
+            "tlsrpt.send_reports=true", "logging.level=debug", "logging.format=json",
+        ]
+        let first = try ConfigLoadTests.load(nil, sets: sets)
+        let untouched = ConfigSchema.settings.filter { $0.read(first.configuration) == $0.defaultValue }.map(\.key)
+        #expect(untouched.isEmpty, "a key without an example here: \(untouched)")
+        let shown = String(decoding: ConfigRendering.showJSON(first, changedOnly: false), as: UTF8.self)
+        let second = try ConfigLoadTests.load(shown)
+        #expect(second.configuration == first.configuration)
+        #expect(first.changes(to: second).isEmpty)
+    }
+
+    @Test func defaultsAreValid() throws {
+        let defaults = try ConfigLoadTests.load(nil)
+        #expect(defaults.configuration == Configuration())
+        let shown = String(decoding: ConfigRendering.showJSON(defaults, changedOnly: false), as: UTF8.self)
+        #expect(try ConfigLoadTests.load(shown).configuration == Configuration())
+        #expect(ConfigRendering.show(defaults, changedOnly: true).isEmpty)
+    }
+
+    @Test func passwordsAreNotShown() throws {
+        let loaded = try ConfigLoadTests.load(
+            nil, sets: ["delivery.routes=[{\"domain\":\"*\",\"to\":\"r.example\",\"auth\":\"user:sesame\"}]"])
+        #expect(loaded.configuration.delivery.routes.first?.auth == "user:sesame")
+        #expect(!ConfigRendering.show(loaded, changedOnly: false).contains("sesame"))
+        #expect(
+            !String(decoding: ConfigRendering.showJSON(loaded, changedOnly: true), as: UTF8.self).contains("sesame"))
+        #expect(ConfigRendering.explain("delivery.routes", loaded)?.contains("sesame") == false)
+    }
+
+    @Test func explain() throws {
+        let loaded = try ConfigLoadTests.load(nil, sets: ["smtp.max_message_size=1MiB"])
+        let text = try #require(ConfigRendering.explain("smtp.max_message_size", loaded))
+        for part in [
+            "1MiB (command line)", "50MiB", "1KiB to 1GiB", "octets", "by reload", "MARTLET_SMTP__MAX_MESSAGE_SIZE",
+        ] {
+            #expect(text.contains(part), "\(part)")
+        }
+        #expect(ConfigRendering.explain("smtp.nothing", loaded) == nil)
+    }
+
+    @Test(arguments: [
+        ("smtp.max_conections", "smtp.max_connections"), ("smpt.reactors", "smtp.reactors"),
+        ("selfsigned", "self-signed"),
+    ])
+    func suggestions(_ word: String, _ expected: String) {
+        #expect(ConfigText.suggestion(for: word, among: ConfigSchema.settings.map(\.key) + ["self-signed"]) == expected)
+        #expect(ConfigText.suggestion(for: "zzzzzz", among: ConfigSchema.settings.map(\.key)) == nil)
+    }
+
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// `martlet config docs > docs/config.md` when this fails.
+    @Test func documentationIsUpToDate() throws {
+        let file = try String(contentsOf: Self.root.appending(path: "docs/config.md"), encoding: .utf8)
+        #expect(file == ConfigRendering.documentation)
+    }
+
+    @Test func developmentConfigurationIsValid() throws {
+        let path = Self.root.appending(path: "config.dev.json").path
+        let loaded = try LoadedConfiguration.load(ConfigInputs(path: path))
+        #expect(loaded.configuration.smtp.listeners.map(\.address.port) == [2525, 2587, 2465])
+    }
+}
