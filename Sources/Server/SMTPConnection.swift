@@ -169,7 +169,7 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     private func sendOutput(_ c: Connection) {
-        if loop.isDraining, !closing, !session.isInTransaction {
+        if loop.isDraining, !closing, !session.isInTransaction, !session.isSuspended {
             session.shutdown()
             runEffects(c)
         }

@@ -1,0 +1,482 @@
+#!/usr/bin/env python3
+"""End-to-end tests: the real binary, real sockets, real clients, on loopback.
+
+    Tests/EndToEnd/run.py [--bin .build/debug] [NAME …]
+
+Closes with `N passed, N failed, N skipped`. A client that is not installed skips its tests, loudly.
+"""
+import argparse, base64, json, os, re, select, shutil, signal, smtplib, socket, ssl, subprocess, sys, tempfile, time
+import traceback, urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PASSWORD = "correct horse battery staple"
+
+
+class Skip(Exception):
+    pass
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A daemon on a folder of its own. `with Server() as s:` starts it and ends it."""
+
+    def __init__(self, binary, folder=None, environment=None, **settings):
+        self.binary = binary
+        self.folder = folder or tempfile.mkdtemp(prefix="martlet-e2e-")
+        self.owns_folder = folder is None
+        self.environment = dict(os.environ, **(environment or {}))
+        self.mx, self.submission, self.submissions, self.metrics = (free_port() for _ in range(4))
+        self.data = os.path.join(self.folder, "data")
+        self.config = os.path.join(self.folder, "config.json")
+        configuration = {
+            "server": {"hostname": "mx.e2e.test"},
+            "smtp": {"listeners": [
+                {"address": f"127.0.0.1:{self.mx}", "kind": "mx", "tls": "starttls"},
+                {"address": f"127.0.0.1:{self.submission}", "kind": "submission", "tls": "starttls"},
+                {"address": f"127.0.0.1:{self.submissions}", "kind": "submissions", "tls": "required"}]},
+            "store": {"path": self.data, "min_free_bytes": 1 << 20},
+            "metrics": {"listen": f"127.0.0.1:{self.metrics}"},
+        }
+        for key, value in settings.items():
+            section, name = key.split("__")
+            configuration.setdefault(section, {})[name] = value
+        with open(self.config, "w") as f:
+            json.dump(configuration, f)
+        self.log = os.path.join(self.folder, "log")
+        self.process = None
+
+    def cli(self, *arguments, input=None, check=True):
+        r = subprocess.run([f"{self.binary}/martlet", *arguments, "--config", self.config], input=input,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if check and r.returncode != 0:
+            raise AssertionError(f"martlet {' '.join(arguments)}: {r.returncode}: {r.stderr.decode()}")
+        return r
+
+    def populate(self):
+        self.cli("domain", "add", "e2e.test")
+        for name in ("alice", "bob"):
+            self.cli("account", "add", f"{name}@e2e.test", "--password-stdin", input=PASSWORD.encode() + b"\n")
+        return self
+
+    def start(self):
+        log = open(self.log, "ab")
+        size = log.tell()
+        self.process = subprocess.Popen([f"{self.binary}/martlet", "serve", "--config", self.config],
+                                        stdout=log, stderr=log, env=self.environment)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with open(self.log, "rb") as f:
+                f.seek(size)
+                if b" ready " in f.read():
+                    return self
+            if self.process.poll() is not None:
+                raise AssertionError("server ended: " + open(self.log).read()[-2000:])
+            time.sleep(0.02)
+        raise AssertionError("not ready within 60 s")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            code = self.process.wait(40)
+            assert code == 0, f"exit status {code}"
+
+    def __enter__(self):
+        return self.populate().start()
+
+    def __exit__(self, *_):
+        try:
+            self.stop()
+        finally:
+            if self.process and self.process.poll() is None:
+                self.kill()
+            if self.owns_folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def mailbox(self, address="alice@e2e.test"):
+        return json.loads(self.cli("mailbox", "list", address, "--limit", "10000", "--json").stdout or b"[]")
+
+    def raw(self, identifier, address="alice@e2e.test"):
+        return self.cli("mailbox", "read", address, identifier, "--raw").stdout
+
+    def metric(self, pattern):
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10).read().decode()
+        return sum(float(l.rsplit(" ", 1)[1]) for l in text.splitlines() if re.match(pattern, l))
+
+    def received(self, marker, address="alice@e2e.test"):
+        """The stored message that contains `marker`."""
+        for m in self.mailbox(address):
+            raw = self.raw(m["id"], address)
+            if marker.encode() in raw:
+                return raw
+        raise AssertionError(f"{marker} is not in the mailbox of {address}")
+
+
+def message(marker, body="Hello\r\n.leading dot\r\n..two\r\nend\r\n"):
+    return (f"From: <sender@remote.example>\r\nTo: <alice@e2e.test>\r\nSubject: {marker}\r\n"
+            f"Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{marker}@remote.example>\r\n\r\n{body}").encode()
+
+
+def assert_stored(raw, sent):
+    assert raw.endswith(sent), f"stored message differs: {raw[-300:]!r}"
+    trace = raw[:len(raw) - len(sent)].decode()
+    assert trace.startswith("Return-Path: <"), trace
+    assert "\r\nReceived: from " in "\r\n" + trace, trace
+
+
+def context():
+    c = ssl.create_default_context()
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    return c
+
+
+def need(program):
+    if not shutil.which(program):
+        raise Skip(f"{program} is not installed")
+
+
+# -- the tests ---------------------------------------------------------------------------------------------------------
+
+def test_smtplib_plain(s):
+    sent = message("plain-1")
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.sendmail("sender@remote.example", ["alice@e2e.test"], sent)
+    assert_stored(s.received("plain-1"), sent)
+
+
+def test_smtplib_starttls(s):
+    sent = message("starttls-1")
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.starttls(context=context())
+        c.sendmail("sender@remote.example", ["alice@e2e.test"], sent)
+    raw = s.received("starttls-1")
+    assert_stored(raw, sent)
+    assert b"with ESMTPS" in raw and b"version=TLSv1.3" in raw, raw[:400]
+
+
+def test_smtplib_implicit_tls_with_auth(s):
+    sent = message("implicit-1").replace(b"sender@remote.example>\r\nTo", b"bob@e2e.test>\r\nTo")
+    with smtplib.SMTP_SSL("127.0.0.1", s.submissions, context=context()) as c:
+        c.login("bob@e2e.test", PASSWORD)
+        c.sendmail("bob@e2e.test", ["alice@e2e.test"], sent)
+    raw = s.received("implicit-1")
+    assert_stored(raw, sent)
+    assert b"with ESMTPSA" in raw, raw[:400]
+
+
+def test_auth_is_not_offered_without_tls_and_wrong_passwords_fail(s):
+    with smtplib.SMTP("127.0.0.1", s.submission) as c:
+        c.ehlo()
+        assert not c.has_extn("auth")
+        c.starttls(context=context())
+        c.ehlo()
+        assert "SCRAM-SHA-256" in c.esmtp_features["auth"]
+        try:
+            c.login("bob@e2e.test", "wrong")
+            raise AssertionError("a wrong password was accepted")
+        except smtplib.SMTPAuthenticationError as e:
+            assert e.smtp_code == 535
+        c.login("bob@e2e.test", PASSWORD)
+        code, _ = c.mail("alice@e2e.test")
+        assert code == 553, "a user must not send as somebody else"
+
+
+def test_scram_sha_256(s):
+    import hashlib, hmac
+    c = smtplib.SMTP("127.0.0.1", s.submission)
+    c.starttls(context=context())
+    c.ehlo()
+    bare = "n=bob@e2e.test,r=clientnonce"
+    code, text = c.docmd("AUTH", "SCRAM-SHA-256 " + base64.b64encode(b"n,," + bare.encode()).decode())
+    assert code == 334, (code, text)
+    first = base64.b64decode(text).decode()
+    fields = dict(p.split("=", 1) for p in first.split(","))
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    final = f"c=biws,r={fields['r']}"
+    signed = ",".join((bare, first, final)).encode()
+    signature = hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")
+    proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature))).decode()
+    code, text = c.docmd(base64.b64encode(f"{final},p={proof}".encode()).decode())
+    assert code == 334, (code, text)
+    server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), signed, "sha256")
+    assert base64.b64decode(text).decode() == "v=" + base64.b64encode(server).decode()
+    code, text = c.docmd("")
+    assert code == 235, (code, text)
+    c.quit()
+
+
+def test_swaks(s):
+    need("swaks")
+    for extra in ([], ["--tls"]):
+        subprocess.run(["swaks", "--server", f"127.0.0.1:{s.mx}", "--from", "a@remote.example", "--to", "alice@e2e.test",
+                        "--header", f"Subject: swaks{len(extra)}", *extra], check=True, stdout=subprocess.DEVNULL)
+        s.received(f"Subject: swaks{len(extra)}")
+
+
+def test_curl(s):
+    need("curl")
+    sent = message("curl-1")
+    path = os.path.join(s.folder, "curl.eml")
+    with open(path, "wb") as f:
+        f.write(sent)
+    subprocess.run(["curl", "-sS", "--url", f"smtp://127.0.0.1:{s.mx}", "--ssl-reqd", "-k", "--mail-from",
+                    "sender@remote.example", "--mail-rcpt", "alice@e2e.test", "--upload-file", path], check=True)
+    assert_stored(s.received("curl-1"), sent)
+
+
+def test_pipelined_burst_with_a_half_closing_client(s):
+    sent = message("half-closed")
+    stuffed = sent.replace(b"\r\n.", b"\r\n..")
+    c = socket.create_connection(("127.0.0.1", s.mx))
+    f = c.makefile("rb")
+    assert f.readline().startswith(b"220")
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nRCPT TO:<nobody@e2e.test>\r\n"
+              b"DATA\r\n")
+    replies = read_replies(f, 5)
+    assert [r[:3] for r in replies] == ["250", "250", "250", "550", "354"], replies
+    c.sendall(stuffed + b".\r\nQUIT\r\n")
+    c.shutdown(socket.SHUT_WR)
+    assert [r[:3] for r in read_replies(f, 2)] == ["250", "221"]
+    assert f.readline() == b""
+    assert_stored(s.received("half-closed"), sent)
+
+
+def read_replies(f, count):
+    out = []
+    while len(out) < count:
+        line = f.readline().decode()
+        assert line, f"closed after {out}"
+        if line[3:4] != "-":
+            out.append(line.strip())
+    return out
+
+
+def test_bdat_large_body_is_byte_exact(s):
+    sent = message("large-1", "0123456789abcdef" * 64 + "\r\n" + ("x" * 76 + "\r\n") * 40_000)
+    c = socket.create_connection(("127.0.0.1", s.mx))
+    f = c.makefile("rb")
+    f.readline()
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\n")
+    read_replies(f, 3)
+    for start in range(0, len(sent), 100_001):
+        part = sent[start:start + 100_001]
+        c.sendall(b"BDAT %d%s\r\n" % (len(part), b" LAST" if start + 100_001 >= len(sent) else b"") + part)
+        assert read_replies(f, 1)[0].startswith("250")
+    assert_stored(s.received("large-1"), sent)
+
+
+def test_many_recipients_store_the_message_once_each(s):
+    sent = message("both-1")
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.sendmail("sender@remote.example", ["alice@e2e.test", "bob@e2e.test", "alice+tag@e2e.test"], sent)
+    for address in ("alice@e2e.test", "bob@e2e.test"):
+        found = [m for m in s.mailbox(address) if b"both-1" in s.raw(m["id"], address)]
+        assert len(found) == 1, found
+    assert b"\r\n\tfor <" not in s.received("both-1"), "a second recipient must not be told"
+
+
+def test_aliases_catch_all_quota_and_domain_rules(s):
+    s.cli("alias", "add", "sales@e2e.test", "alice@e2e.test", "bob@e2e.test")
+    s.cli("domain", "add", "other.test")
+    s.cli("alias", "add", "@other.test", "bob@e2e.test")
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.sendmail("a@remote.example", ["sales@e2e.test"], message("alias-1"))
+        c.sendmail("a@remote.example", ["anything@other.test"], message("catch-1"))
+        c.docmd("RSET")
+        s.cli("domain", "set", "other.test", "max_message_size=2048")
+        c.mail("a@remote.example", ["SIZE=4000"])
+        assert c.rcpt("x@other.test")[0] == 552
+        c.docmd("RSET")
+    s.received("alias-1", "alice@e2e.test")
+    s.received("alias-1", "bob@e2e.test")
+    s.received("catch-1", "bob@e2e.test")
+    s.cli("account", "add", "small@e2e.test", "--password-stdin", "--quota", "4096", input=b"pw-pw-pw-pw\n")
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.sendmail("a@remote.example", ["small@e2e.test"], message("quota-1", "y\r\n" * 1200))
+        c.mail("a@remote.example")
+        assert c.rcpt("small@e2e.test")[0] == 452, "the mailbox is full"
+
+
+def test_acknowledged_mail_survives_kill(s):
+    sent = [message(f"kill-{i}") for i in range(20)]
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        for m in sent:
+            c.sendmail("sender@remote.example", ["alice@e2e.test"], m)
+        s.kill()
+    s.start()
+    for i, m in enumerate(sent):
+        assert_stored(s.received(f"kill-{i}@"), m)
+
+
+def test_drain_finishes_the_transaction_under_way(s):
+    idle = socket.create_connection(("127.0.0.1", s.mx)).makefile("rb")
+    idle.readline()
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.ehlo()
+        c.mail("a@remote.example")
+        c.rcpt("alice@e2e.test")
+        assert c.docmd("DATA")[0] == 354
+        s.process.send_signal(signal.SIGTERM)
+        assert idle.readline().startswith(b"421 ")
+        c.send(message("drain-1").replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        assert c.getreply()[0] == 250
+        assert c.getreply()[0] == 421
+    assert s.process.wait(40) == 0
+    s.start()
+    s.received("drain-1")
+
+
+def test_reload_takes_new_certificates_and_keeps_the_old_configuration_when_the_new_is_bad(s):
+    def fingerprint():
+        with socket.create_connection(("127.0.0.1", s.submissions)) as raw:
+            with context().wrap_socket(raw) as c:
+                return c.getpeercert(binary_form=True)
+    before = fingerprint()
+    shutil.rmtree(os.path.join(s.data, "tls"))
+    s.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while fingerprint() == before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert fingerprint() != before
+    good = open(s.config).read()
+    with open(s.config, "w") as f:
+        f.write(good.replace('"hostname"', '"hostnme"'))
+    r = s.cli("reload", check=False)
+    assert r.returncode != 0 and b"hostname" in r.stderr, r.stderr
+    with open(s.config, "w") as f:
+        f.write(good)
+    test_smtplib_plain(s)
+
+
+def test_metrics_and_health(s):
+    before = s.metric(r'martlet_messages_received_total\{.*result="accepted"')
+    test_smtplib_plain(s)
+    assert s.metric(r'martlet_messages_received_total\{.*result="accepted"') == before + 1
+    assert s.metric(r"martlet_commit_duration_seconds_count") > 0
+    for path in ("healthz", "readyz"):
+        assert urllib.request.urlopen(f"http://127.0.0.1:{s.metrics}/{path}", timeout=10).status == 200
+
+
+def test_control_socket_survives_garbage_and_is_private(s):
+    path = os.path.join(s.data, "control.sock")
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    for junk in (b"\xff" * 64, b"\0\0\0\0", b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096)):
+        c = socket.socket(socket.AF_UNIX)
+        c.connect(path)
+        try:
+            c.sendall(junk)
+        except OSError:
+            pass
+        c.close()
+    assert b"ready" in s.cli("status").stdout
+
+
+def fault_server(binary):
+    need("gcc")
+    folder = tempfile.mkdtemp(prefix="martlet-fault-")
+    library, control = os.path.join(folder, "faultio.so"), os.path.join(folder, "control")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, os.path.join(HERE, "faultio.c"), "-ldl"], check=True)
+    with open(control, "wb") as f:
+        f.write(bytes(16))
+    s = Server(binary, folder=folder, environment={"LD_PRELOAD": library, "FAULTIO": control})
+    s.owns_folder = True
+
+    def set_faults(**faults):
+        values = bytearray(16)
+        values[0], values[1], values[2] = faults.get("sync", 0), faults.get("full", 0), faults.get("write", 0)
+        with open(control, "r+b") as f:
+            f.write(values)
+    s.faults = set_faults
+    return s
+
+
+def test_failing_disk_is_never_answered_with_250(_, binary):
+    bodies = {"small": "", "large": ("x" * 76 + "\r\n") * 3000}
+    with fault_server(binary) as s:
+        acknowledged, refused = [], 0
+        for fault in ("sync", "full", "write"):
+            for size, body in bodies.items():
+                s.faults(**{fault: 1})
+                for i in range(3):
+                    marker = f"{fault}-{size}-{i}"
+                    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+                        try:
+                            c.sendmail("a@remote.example", ["alice@e2e.test"], message(marker, body))
+                            acknowledged.append(marker)
+                        except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused, smtplib.SMTPRecipientsRefused) as e:
+                            code = getattr(e, "smtp_code", 452)
+                            assert code in (451, 452), (marker, code)
+                            refused += 1
+                s.faults()
+                # Service comes back by itself.
+                deadline = time.monotonic() + 30
+                while True:
+                    marker = f"after-{fault}-{size}-{time.monotonic_ns()}"
+                    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+                        try:
+                            c.sendmail("a@remote.example", ["alice@e2e.test"], message(marker, body))
+                            acknowledged.append(marker)
+                            break
+                        except smtplib.SMTPResponseException as e:
+                            assert e.smtp_code in (451, 452), e
+                    assert time.monotonic() < deadline, f"no service after {fault}"
+                    time.sleep(0.1)
+        assert refused >= 12, f"only {refused} refusals: the faults did not bite"
+        s.kill()
+        s.start()
+        stored = b"".join(s.raw(m["id"]) for m in s.mailbox())
+        for marker in acknowledged:
+            assert f"Subject: {marker}\r\n".encode() in stored, f"{marker} was acknowledged and is not there"
+        s.cli("store", "verify")
+
+
+def test_public_conversations(s):
+    runner = os.path.join(HERE, "..", "..", "..", "shared", "conformance", "tools", "smtp_vectors.py")
+    if not os.path.exists(runner):
+        raise Skip("the public SMTP conversations are not beside this checkout")
+    r = subprocess.run([sys.executable, runner, "127.0.0.1", str(s.mx), "--rcpt", "alice@e2e.test", "--badrcpt",
+                        "nobody-here@e2e.test"], stdout=subprocess.PIPE, text=True)
+    assert re.search(r"^\d\d+ ok, 0 not", r.stdout, re.M), r.stdout[-2000:]
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--bin", default=".build/debug")
+    p.add_argument("names", nargs="*")
+    o = p.parse_args()
+    passed, failed, skipped = 0, [], []
+    tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not o.names or n in o.names)]
+    for name, test in tests:
+        begun = time.monotonic()
+        try:
+            if test.__code__.co_argcount == 2:
+                test(None, o.bin)
+            else:
+                with Server(o.bin) as s:
+                    test(s)
+            passed += 1
+            print(f"ok      {name} ({time.monotonic() - begun:.1f} s)", flush=True)
+        except Skip as e:
+            skipped.append(name)
+            print(f"SKIPPED {name}: {e}", flush=True)
+        except BaseException as e:
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            failed.append(name)
+            print(f"FAILED  {name}", flush=True)
+            traceback.print_exc()
+    print(f"{passed} passed, {len(failed)} failed, {len(skipped)} skipped")
+    return 1 if failed else 0
+
+
+sys.exit(main())
