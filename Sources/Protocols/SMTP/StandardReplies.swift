@@ -18,7 +18,7 @@ package enum StandardReplies {
     package static let foreignProtocol = Reply(421, EnhancedStatus(4, 7, 0), "This is a mail server, closing connection")
     package static let lineEndless = Reply(421, EnhancedStatus(4, 7, 0), "Line far too long, closing connection")
     package static let drainLimit = Reply(421, EnhancedStatus(4, 3, 4), "Message far too big, closing connection")
-    package static let tooManyMessages = Reply(421, EnhancedStatus(4, 7, 0), "Too many messages in one connection")
+    package static let tooManyMessages = Reply(452, EnhancedStatus(4, 7, 0), "Too many messages in one connection")
     package static let tooManyRecipients = Reply(452, EnhancedStatus(4, 5, 3), "Too many recipients")
     package static let localError = Reply(451, EnhancedStatus(4, 3, 0), "Local error, try again later")
 
