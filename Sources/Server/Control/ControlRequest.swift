@@ -25,6 +25,7 @@ package enum ControlRequest: Sendable, Equatable {
     case aliasRemove([UInt8], target: [UInt8]?)
     case mailboxList([UInt8], folder: [UInt8], limit: Int)
     case mailboxRead([UInt8], MessageID, form: ControlMessageForm, offset: Int)
+    case mailboxExport([UInt8], folder: [UInt8], ControlExportState)
     case storeVerify(ControlVerifyState)
     case status
     case reload
@@ -117,6 +118,7 @@ extension ControlRequest {
             return command("mailbox list", address, folder, Self.bytes(limit))
         case .mailboxRead(let address, let id, let form, let offset):
             return command("mailbox read", address, id.text, Array(form.rawValue.utf8), Self.bytes(offset))
+        case .mailboxExport(let address, let folder, _): return command("mailbox export", address, folder)
         case .storeVerify: return command("store verify")
         case .status: return command("status")
         case .reload: return command("reload")
@@ -163,6 +165,7 @@ extension ControlRequest {
                 let form = ControlMessageForm(rawValue: String(decoding: a[2], as: UTF8.self))
             else { return nil }
             self = .mailboxRead(a[0], id, form: form, offset: offset)
+        case ("mailbox export", 2): self = .mailboxExport(a[0], folder: a[1], ControlExportState())
         case ("store verify", 0): self = .storeVerify(ControlVerifyState())
         case ("status", 0): self = .status
         case ("reload", 0): self = .reload

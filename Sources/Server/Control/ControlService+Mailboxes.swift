@@ -14,10 +14,8 @@ extension ControlService {
         let limit = min(max(limit, 1), 10_000)
         return .read { (session) throws(StoreError) in
             let account = try Self.account(session, address)
-            let folders = try session.folders(of: account)
-            let found = folders.first { ASCII.equalIgnoringCase(Array($0.name.utf8), folderName) }
-            guard let folder = found else {
-                let names = folders.map(\.name).joined(separator: ", ")
+            guard let folder = try Self.folder(session, account, folderName) else {
+                let names = try session.folders(of: account).map(\.name).joined(separator: ", ")
                 return .failed("no folder \"\(ControlText.shown(folderName))\"; there are \(names)")
             }
             let rows = try session.list(account, folder: folder.id, before: nil, limit: limit).map { m -> [JSONValue] in
@@ -34,9 +32,15 @@ extension ControlService {
         }
     }
 
-    private static func account(_ session: any StoreReaderSession, _ address: [UInt8]) throws(StoreError) -> AccountID {
+    static func account(_ session: any StoreReaderSession, _ address: [UInt8]) throws(StoreError) -> AccountID {
         guard let account = try session.accounts().first(where: { $0.address == address }) else { throw .notFound }
         return account.id
+    }
+
+    static func folder(
+        _ session: any StoreReaderSession, _ account: AccountID, _ name: [UInt8]
+    ) throws(StoreError) -> Folder? {
+        try session.folders(of: account).first { ASCII.equalIgnoringCase(Array($0.name.utf8), name) }
     }
 
     private static func flags(_ flags: MessageFlags) -> String {
@@ -86,11 +90,16 @@ extension ControlService {
         return out
     }
 
-    private static func head(_ message: StoredMessage, _ form: ControlMessageForm, _ format: ControlFormat) -> [UInt8] {
-        // RFC 5321 §4.4: the mailbox's copy starts with the reverse-path.
+    /// What stands before the body in the mailbox's copy.
+    static func traceFields(_ message: StoredMessage) -> [UInt8] {
+        // RFC 5321 §4.4: it starts with the reverse-path.
         var trace = Array("Return-Path: <".utf8) + message.sender
         trace.append(ascii: ">\r\n")
-        trace += message.trace
+        return trace + message.trace
+    }
+
+    private static func head(_ message: StoredMessage, _ form: ControlMessageForm, _ format: ControlFormat) -> [UInt8] {
+        let trace = traceFields(message)
         guard format == .json else { return form == .raw ? trace : readable(trace) }
         let members = [
             JSONMember("id", .text(ControlText.shown(message.id.text))),

@@ -48,6 +48,7 @@ package struct ControlService: Sendable {
         case .aliasAdd, .aliasList, .aliasRemove: aliasWork(request, format)
         case .mailboxList(let address, let folder, let limit): mailboxList(address, folder, limit, format)
         case .mailboxRead(let address, let id, let form, let offset): mailboxRead(address, id, form, offset, format)
+        case .mailboxExport(let address, let folder, let state): mailboxExport(address, folder, state)
         case .storeVerify(let state): storeVerify(state, format)
         case .status: status(format)
         case .reload: .reload
@@ -63,7 +64,7 @@ package struct ControlService: Sendable {
         case .accountPassword(let a, _), .accountDisable(let a), .accountEnable(let a), .accountRemove(let a):
             "account \(ControlText.shown(a))"
         case .aliasAdd(let a, _), .aliasRemove(let a, _): "alias \(ControlText.shown(a))"
-        case .mailboxList(let a, _, _): "mailbox \(ControlText.shown(a))"
+        case .mailboxList(let a, _, _), .mailboxExport(let a, _, _): "mailbox \(ControlText.shown(a))"
         case .mailboxRead(_, let id, _, _): "message \(ControlText.shown(id.text))"
         case .domainList, .accountList, .aliasList, .storeVerify, .status: "store"
         case .reload: "configuration"

@@ -4,7 +4,7 @@ import Server
 
 struct MailboxCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "mailbox", abstract: "What has been delivered.", subcommands: [List.self, Read.self])
+        commandName: "mailbox", abstract: "What has been delivered.", subcommands: [List.self, Read.self, Export.self])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List a mailbox, newest first.")
@@ -39,6 +39,19 @@ struct MailboxCommand: ParsableCommand {
             }
             let form = raw ? ControlMessageForm.raw : .readable
             try config.run(.mailboxRead(address.bytes, message, form: form, offset: 0), json: output.json)
+        }
+    }
+
+    struct Export: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print every message of a folder.",
+            discussion: "Each as a line `MESSAGE ID LENGTH`, LENGTH octets as `mailbox read --raw` prints them, and a line end.")
+        @Argument(help: "The account's address.") var address: String
+        @Option(help: "The folder.") var folder = "Inbox"
+        @OptionGroup var config: ConfigOptions
+
+        func run() throws {
+            try config.run(.mailboxExport(address.bytes, folder: folder.bytes, ControlExportState()), json: false)
         }
     }
 }
