@@ -51,8 +51,9 @@ extension SMTPSession {
     /// Whether a command has to wait for recipients in question; sets the flag that says so.
     private mutating func mustWait(_ line: Span<UInt8>) -> Bool {
         if queue.isEmpty { return false }
-        let end = line.count > 0 && line[line.count - 1] == ASCII.cr ? line.count - 1 : line.count
-        return !mayRun(Verb.parse(line.extracting(0..<min(end, 9))))
+        // What ends the session waits for the replies that are owed, so that they do not depend on when answers come.
+        guard line.count > 0, line[line.count - 1] == ASCII.cr else { return !mayRun(nil) }
+        return !mayRun(Verb.parse(line.extracting(0..<min(line.count - 1, 9))))
     }
 
     private mutating func mayRun(_ verb: Verb?) -> Bool {
