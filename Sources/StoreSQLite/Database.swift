@@ -47,8 +47,9 @@ final class Database {
             try execute("PRAGMA wal_autocheckpoint=0")
         } else {
             try execute("PRAGMA query_only=1")
-            try execute("PRAGMA mmap_size=\(options.readerMapBytes)")
         }
+        // A bad sector under a mapping is a signal that ends the process; a failed read is an error.
+        try execute("PRAGMA mmap_size=0")
         try execute("PRAGMA temp_store=MEMORY")
         try execute("PRAGMA cache_size=-\(options.cacheBytes / 1024)")
     }

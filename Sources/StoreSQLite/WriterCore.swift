@@ -30,6 +30,8 @@ final class WriterCore {
     private var commitStart: UInt64 = 0
 
     private var available = true
+    /// What requests are answered with while there is no connection.
+    private var lastFailure = StoreError.unavailable(.inputOutput)
     private var retrySeconds: Double
     private var retryAt: UInt64 = 0
     private var nextSweep: UInt64 = 0
@@ -81,7 +83,7 @@ final class WriterCore {
 
     private func process() {
         if connection == nil { retryIfDue() }
-        guard let connection else { return answerAll(.unavailable(.inputOutput)) }
+        guard let connection else { return answerAll(lastFailure) }
         if shared.isDiskLow() {
             refuseAccepts(.unavailable(.diskFull))
             if batch.isEmpty { return }
@@ -204,6 +206,7 @@ final class WriterCore {
         let told = error.isTemporary ? error : .unavailable(.inputOutput)
         shared.observer?.writeFailed(told, requests: batch.count, detail: detail)
         answerAll(told)
+        lastFailure = told
         lose()
     }
 
@@ -239,6 +242,7 @@ final class WriterCore {
             setAvailable(true)
         } catch {
             shared.observer?.writeFailed(error, requests: 0, detail: "reopen")
+            lastFailure = error.isTemporary ? error : .unavailable(.inputOutput)
             lose()
         }
     }
@@ -252,6 +256,7 @@ final class WriterCore {
     // MARK: between batches
 
     private func betweenBatches() {
+        idleAt = mt_monotonic_ns() &+ idleNanoseconds
         guard let connection else { return }
         if connection.logOctets(pageSize: pageSize) >= checkpointAt { checkpoint(connection) }
         if mt_monotonic_ns() >= nextSweep { sweep() }
@@ -260,12 +265,16 @@ final class WriterCore {
     private func idle() {
         if connection == nil { return retryIfDue() }
         publishSnapshot()
-        if let connection, connection.logOctets(pageSize: pageSize) > 0, idleTurns > 0 { checkpoint(connection) }
-        idleTurns += 1
+        if let connection, connection.logOctets(pageSize: pageSize) > 0, mt_monotonic_ns() >= idleAt {
+            checkpoint(connection)
+            idleAt = mt_monotonic_ns() &+ idleNanoseconds
+        }
         if mt_monotonic_ns() >= nextSweep { sweep() }
     }
 
-    private var idleTurns = 0
+    /// When a writer that has had nothing to do is idle enough for a checkpoint.
+    private var idleAt: UInt64 = 0
+    private var idleNanoseconds: UInt64 { UInt64(max(1, options.idleMilliseconds)) * 1_000_000 }
 
     /// Passive: takes what no reader still needs and waits for nobody.
     private func checkpoint(_ connection: WriterConnection) {
