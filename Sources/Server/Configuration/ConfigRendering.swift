@@ -50,6 +50,20 @@ package enum ConfigRendering {
         return out
     }
 
+    /// The same as an object.
+    package static func explainJSON(_ key: String, _ loaded: LoadedConfiguration?) -> JSONValue? {
+        guard let setting = ConfigSchema.setting(key) else { return nil }
+        return .object([
+            JSONMember("key", .text(key)), JSONMember("meaning", .text(setting.sentence)),
+            JSONMember("value", loaded.map { json(setting.read($0.configuration), setting.type) } ?? .null),
+            JSONMember("origin", loaded.map { .text($0.origin(of: key).rawValue) } ?? .null),
+            JSONMember("default", json(setting.defaultValue, setting.type)),
+            JSONMember("type", .text(setting.type.name)), JSONMember("allowed", .text(setting.type.rangeText)),
+            JSONMember("unit", .text(setting.type.unit)), JSONMember("reloadable", .boolean(setting.reloadable)),
+            JSONMember("environment", .text(setting.environmentName)),
+        ])
+    }
+
     /// docs/config.md.
     package static var documentation: String {
         var out = """

@@ -21,7 +21,8 @@ extension ControlService {
             let rows = try session.list(account, folder: folder.id, before: nil, limit: limit).map { m -> [JSONValue] in
                 [
                     .text(ControlText.shown(m.id.text)), .text(ControlText.utc(m.received)), .integer(m.size),
-                    .text(Self.flags(m.flags)), .text("<\(ControlText.shown(m.sender))>"),
+                    .text(Self.flags(m.flags)),
+                    .text(format == .json ? ControlText.shown(m.sender) : "<\(ControlText.shown(m.sender))>"),
                     .text(ControlText.shown(m.recipient)),
                 ]
             }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Server
 
 struct ConfigCommand: ParsableCommand {
@@ -11,10 +12,31 @@ struct ConfigCommand: ParsableCommand {
             abstract: "Say everything that is wrong with the configuration.",
             discussion: "Exits with 78 and FILE:LINE:COLUMN: what is wrong, one line a problem.")
         @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
 
         func run() throws {
+            if output.json { return try runJSON() }
             let loaded = try config.load()
             Console.say("\(loaded.inputs.path ?? "configuration"): no problems")
+        }
+
+        private func runJSON() throws {
+            var problems: [ConfigProblem] = []
+            do {
+                _ = try LoadedConfiguration.load(config.inputs)
+            } catch {
+                problems = error.list
+            }
+            let list = problems.map { problem in
+                JSONValue.object([
+                    JSONMember("source", .text(problem.source)),
+                    JSONMember("line", problem.position.map { .integer($0.line) } ?? .null),
+                    JSONMember("column", problem.position.map { .integer($0.column) } ?? .null),
+                    JSONMember("message", .text(problem.message)),
+                ])
+            }
+            Console.sink.output(JSONValue.object([JSONMember("problems", .array(list))]).bytes + [ASCII.lf])
+            if !problems.isEmpty { throw ExitCode(ExitStatus.configuration) }
         }
     }
 
@@ -43,6 +65,7 @@ struct ConfigCommand: ParsableCommand {
             completion: .list(ConfigSchema.settings.map(\.key)))
         var key: String
         @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
 
         func run() throws {
             let loaded = try? LoadedConfiguration.load(config.inputs)
@@ -52,7 +75,11 @@ struct ConfigCommand: ParsableCommand {
                 Console.error("no key \"\(key)\"" + (hint ?? "; `martlet config show` lists all"))
                 throw ExitCode(ExitStatus.usage)
             }
-            Console.print(text)
+            if output.json, let members = ConfigRendering.explainJSON(key, loaded) {
+                Console.sink.output(members.bytes + [ASCII.lf])
+            } else {
+                Console.print(text)
+            }
         }
     }
 

@@ -45,7 +45,9 @@ struct MailboxCommand: ParsableCommand {
     struct Export: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print every message of a folder.",
-            discussion: "Each as a line `MESSAGE ID LENGTH`, LENGTH octets as `mailbox read --raw` prints them, and a line end.")
+            discussion:
+                "Each as a line `MESSAGE ID LENGTH`, LENGTH octets as `mailbox read --raw` prints them, and a line end."
+        )
         @Argument(help: "The account's address.") var address: String
         @Option(help: "The folder.") var folder = "Inbox"
         @OptionGroup var config: ConfigOptions
