@@ -44,7 +44,8 @@ final class LoadClient: ConnectionDriver {
         lastEvent = mt_monotonic_ns()
         worker.result.firstStart = min(worker.result.firstStart, lastEvent)
         let token = worker.reactor.connect(
-            .inet(worker.plan.target), from: worker.nextSource(), driver: self, deadlineSeconds: worker.plan.timeoutSeconds)
+            .inet(worker.plan.target), from: worker.nextSource(), driver: self,
+            deadlineSeconds: worker.plan.timeoutSeconds)
         if token == nil {
             isOpening = false
             worker.clientClosed(index, wasOpening: true, retryAfter: 0.1)
@@ -140,7 +141,8 @@ final class LoadClient: ConnectionDriver {
     private func startTLS(_ c: Connection) {
         guard let context = worker.plan.tls else { return c.close() }
         lastEvent = mt_monotonic_ns()
-        let resumes = worker.plan.resumeShare > 0 && Double(worker.random.below(10_000)) < worker.plan.resumeShare * 10_000
+        let resumes =
+            worker.plan.resumeShare > 0 && Double(worker.random.below(10_000)) < worker.plan.resumeShare * 10_000
         c.startTLSClient(context, serverName: worker.plan.serverName, resume: resumes ? worker.resumable : nil)
     }
 
@@ -182,16 +184,18 @@ final class LoadClient: ConnectionDriver {
         let wasOpening = isOpening
         isOpening = false
         drip = nil
-        let failed: Bool = switch reason {
-        case .local: false
-        default: !isEnding
-        }
+        let failed: Bool =
+            switch reason {
+            case .local: false
+            default: !isEnding
+            }
         worker.clientClosed(index, wasOpening: wasOpening, retryAfter: failed ? 0.1 : 0)
     }
 
     private func noteClose(_ reason: CloseReason, wasOpen: Bool) {
         let now = mt_monotonic_ns()
-        worker.result.lastEnd = max(worker.result.lastEnd, now)
+        // A rate ends with the last message, not with the goodbye behind it.
+        if worker.result.acknowledged == 0 { worker.result.lastEnd = max(worker.result.lastEnd, now) }
         switch reason {
         case .local, .stopping: return
         case .connectFailed(let code):
@@ -356,7 +360,8 @@ final class LoadClient: ConnectionDriver {
         switch outcome.verdict {
         case .rejected(let stage, let reply): "\(stage): \(reply.description.prefix(100))"
         case .noRecipients:
-            "recipients: " + (outcome.recipients.compactMap { $0 }.first.map { String($0.description.prefix(100)) } ?? "no reply")
+            "recipients: "
+                + (outcome.recipients.compactMap { $0 }.first.map { String($0.description.prefix(100)) } ?? "no reply")
         case .interrupted(let failure): "interrupted: " + text(failure)
         case .unsupported(let need): "server lacks \(need)"
         case .accepted, .perRecipient, .invalidEnvelope: "\(outcome.verdict)"

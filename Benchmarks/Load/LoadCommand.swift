@@ -47,7 +47,8 @@ struct LoadCommand: ParsableCommand {
         guard concurrency ?? 1 > 0, threads > 0, threads <= 64, recipients > 0, recipients <= 10_000, sources > 0 else {
             throw ValidationError("counts must be positive (at most 64 threads, 10,000 recipients)")
         }
-        guard rate ?? 1 > 0, rate ?? 1 <= 1e7, duration ?? 1 > 0, slow ?? 1 > 0, timeout > 0, resume >= 0, resume <= 100 else {
+        guard rate ?? 1 > 0, rate ?? 1 <= 1e7, duration ?? 1 > 0, slow ?? 1 > 0, timeout > 0, resume >= 0, resume <= 100
+        else {
             throw ValidationError("rates, times and percentages must be positive")
         }
         guard messages ?? 1 > 0, messages ?? 1 <= Int(UInt32.max), messagesPerConnection >= 0 else {
@@ -73,7 +74,8 @@ struct LoadCommand: ParsableCommand {
         let progress = LoadProgress(workers: threads)
         let plan = try makePlan(progress)
         guard UInt64(plan.connections) + 64 < descriptors else {
-            throw ValidationError("\(plan.connections) connections need more than the \(descriptors) descriptors allowed")
+            throw ValidationError(
+                "\(plan.connections) connections need more than the \(descriptors) descriptors allowed")
         }
         let ledgerThread = plan.ledger?.start()
         let cpuBefore = Console.processSeconds
@@ -128,7 +130,8 @@ struct LoadCommand: ParsableCommand {
             let done = progress.acknowledged.load(ordering: .relaxed)
             let rate = Double(done - last) / (Double(now - lastTime) / 1e9)
             Console.error(
-                "\r\(done) acknowledged, \(Console.fixed(rate, 0))/s, \(progress.failed.load(ordering: .relaxed)) failed, "
+                "\r\(done) acknowledged, \(Console.fixed(rate, 0))/s, "
+                    + "\(progress.failed.load(ordering: .relaxed)) failed, "
                     + "\(progress.open.load(ordering: .relaxed)) connections   ")
             last = done
             lastTime = now
@@ -159,7 +162,8 @@ struct LoadCommand: ParsableCommand {
         if let slow { kind = .drip(dripState, seconds: slow) }
         let run = runNumber ?? UInt32.random(in: 0...UInt32.max)
         return LoadPlan(
-            target: target.address, kind: kind, connections: idle ?? concurrency ?? (rate == nil ? 10 : 200), rate: rate,
+            target: target.address, kind: kind, connections: idle ?? concurrency ?? (rate == nil ? 10 : 200),
+            rate: rate,
             messages: messages ?? (duration == nil ? 1_000 : nil), durationSeconds: duration, sizes: size,
             recipientsPerMessage: recipients, recipients: addresses, sender: Array(from.utf8),
             messagesPerConnection: messagesPerConnection == 0 ? nil : messagesPerConnection, session: session,

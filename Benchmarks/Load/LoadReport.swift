@@ -22,13 +22,21 @@ struct LoadReport {
     var text: String {
         var out = "messages     \(result.acknowledged) acknowledged, \(result.failed) failed"
         out += " in \(Console.fixed(result.seconds, 2)) s\n"
-        out += "rate         \(Console.fixed(messagesPerSecond, 1)) messages/s, \(Console.fixed(megabytesPerSecond, 1)) MB/s\n"
+        out +=
+            "rate         \(Console.fixed(messagesPerSecond, 1)) messages/s"
+        out += ", \(Console.fixed(megabytesPerSecond, 1)) MB/s\n"
         out += "recipients   \(result.recipientsAccepted) accepted, \(result.recipientsRefused) refused\n"
-        out += "connections  \(result.connections) made, \(result.connectFailures) not made, \(result.connectionsLost) lost"
+        out +=
+            "connections  \(result.connections) made, \(result.connectFailures) not made"
+        out += ", \(result.connectionsLost) lost"
         if result.handshakes > 0 { out += "; \(result.handshakes) TLS handshakes, \(result.resumed) resumed" }
         out += "\n"
-        if result.heldOpen > 0 { out += "held         \(result.heldOpen) established, \(result.droppedByServer) ended by the server\n" }
-        out += "our CPU      \(Console.fixed(cpuMicroseconds, 1)) us a \(result.acknowledged > 0 ? "message" : "connection")\n"
+        if result.heldOpen > 0 {
+            out += "held         \(result.heldOpen) established, \(result.droppedByServer) ended by the server\n"
+        }
+        out +=
+            "our CPU      \(Console.fixed(cpuMicroseconds, 1)) us a "
+        out += result.acknowledged > 0 ? "message\n" : "connection\n"
         if plan.ledger != nil { out += "run          \(plan.run)\n" }
         out += table
         for (reason, count) in result.reasons.sorted(by: { $0.value > $1.value }) {
@@ -45,7 +53,9 @@ struct LoadReport {
         for phase in phases {
             let histogram = result.latencies[phase]
             out += Console.left(phase.name, 14)
-            for (_, value) in Self.percentiles { out += Console.right(Self.milliseconds(histogram.valueAtPercentile(value)), 11) }
+            for (_, value) in Self.percentiles {
+                out += Console.right(Self.milliseconds(histogram.valueAtPercentile(value)), 11)
+            }
             out += Console.right(Self.milliseconds(histogram.max), 11) + Console.right("\(histogram.totalCount)", 10)
             out += "  \(phase.meaning)\n"
         }
@@ -53,21 +63,29 @@ struct LoadReport {
     }
 
     var json: String {
-        var out = "{\"acknowledged\":\(result.acknowledged),\"failed\":\(result.failed),\"seconds\":\(Console.fixed(result.seconds, 6))"
+        var out =
+            "{\"acknowledged\":\(result.acknowledged),\"failed\":\(result.failed)"
+        out += ",\"seconds\":\(Console.fixed(result.seconds, 6))"
         out += ",\"messages_per_second\":\(Console.fixed(messagesPerSecond, 2)),\"bytes\":\(result.bytes)"
-        out += ",\"recipients_accepted\":\(result.recipientsAccepted),\"recipients_refused\":\(result.recipientsRefused)"
+        out +=
+            ",\"recipients_accepted\":\(result.recipientsAccepted),\"recipients_refused\":\(result.recipientsRefused)"
         out += ",\"connections\":\(result.connections),\"connect_failures\":\(result.connectFailures)"
-        out += ",\"connections_lost\":\(result.connectionsLost),\"tls_handshakes\":\(result.handshakes),\"tls_resumed\":\(result.resumed)"
+        out +=
+            ",\"connections_lost\":\(result.connectionsLost)"
+        out += ",\"tls_handshakes\":\(result.handshakes),\"tls_resumed\":\(result.resumed)"
         out += ",\"held\":\(result.heldOpen),\"ended_by_server\":\(result.droppedByServer)"
         out += ",\"client_cpu_us\":\(Console.fixed(cpuMicroseconds, 2)),\"run\":\(plan.run),\"latency_ms\":{"
         out += phases.map { phase in
             let histogram = result.latencies[phase]
-            let values = Self.percentiles.map { "\"\($0.name)\":\(Self.milliseconds(histogram.valueAtPercentile($0.value)))" }
+            let values = Self.percentiles.map {
+                "\"\($0.name)\":\(Self.milliseconds(histogram.valueAtPercentile($0.value)))"
+            }
             return Console.quoted(phase.name) + ":{" + values.joined(separator: ",")
                 + ",\"max\":\(Self.milliseconds(histogram.max)),\"count\":\(histogram.totalCount)}"
         }.joined(separator: ",")
         out += "},\"reasons\":{"
-        out += result.reasons.sorted { $0.key < $1.key }.map { Console.quoted($0.key) + ":\($0.value)" }.joined(separator: ",")
+        out += result.reasons.sorted { $0.key < $1.key }.map { Console.quoted($0.key) + ":\($0.value)" }.joined(
+            separator: ",")
         return out + "}}\n"
     }
 }

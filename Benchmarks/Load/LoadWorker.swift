@@ -83,7 +83,8 @@ final class LoadWorker {
         let n = sourceCounter % plan.sources
         sourceCounter += plan.workers
         return SocketAddress(
-            bytes: [127, UInt8(1 + (n >> 16) & 0x7F), UInt8(truncatingIfNeeded: n >> 8), UInt8(1 + (n & 0xFF) % 254)], port: 0)
+            bytes: [127, UInt8(1 + (n >> 16) & 0x7F), UInt8(truncatingIfNeeded: n >> 8), UInt8(1 + (n & 0xFF) % 254)],
+            port: 0)
     }
 
     /// Opens as many connections as the kind of load wants now.
@@ -170,7 +171,9 @@ final class LoadWorker {
         }
         // Everybody is busy: open connections for what is due, up to the limit.
         var missing = 0
-        while begun + missing + opening < quota, let due = dueTime(begun + opening + missing), due <= now, missing < closed.count {
+        while begun + missing + opening < quota, let due = dueTime(begun + opening + missing), due <= now,
+            missing < closed.count
+        {
             missing += 1
         }
         while missing > 0, openOne() { missing -= 1 }

@@ -1,7 +1,7 @@
 import Base
 import Crypto
 
-/// Names one message of a run, in the header field and in the ledger: run (8 hex digits), hyphen, number (8 hex digits).
+/// Names one message of a run, in the header field and in the ledger: run, hyphen, number, 8 hex digits each.
 struct LedgerID: Sendable, Hashable {
     static let length = 17
     let run: UInt32
@@ -26,8 +26,8 @@ struct LedgerID: Sendable, Hashable {
     }
 }
 
-/// Makes every message of a run from its id alone: a header that begins with `X-Martlet-Ledger`, then lines cut from one
-/// seeded text, at a place that depends on the id. Nothing is built per message but the header.
+/// Makes every message of a run from its id alone: a header that begins with `X-Martlet-Ledger`, then lines cut from
+/// one seeded text, at a place that depends on the id. Nothing is built per message but the header.
 struct MessageFactory: Sendable {
     static let ledgerField = Array("X-Martlet-Ledger: ".utf8)
     /// Bytes of a line, CRLF included.
@@ -94,7 +94,8 @@ struct MessageFactory: Sendable {
         if tailBytes < 2 { tailBytes = 0 }
         let first = Int((UInt64(id.number) &* 2_654_435_761 &+ UInt64(id.run)) % UInt64(Self.starts))
         return Layout(
-            size: header.count + lines * Self.lineBytes + tailBytes, firstLine: first, lines: lines, tailBytes: tailBytes)
+            size: header.count + lines * Self.lineBytes + tailBytes, firstLine: first, lines: lines,
+            tailBytes: tailBytes)
     }
 
     /// The header with the id in its places, over `buffer`.

@@ -3,8 +3,8 @@ import Handoff
 import Reactor
 import Synchronization
 
-/// Wakes workers when an open loop's next message is due, finer than the reactors' timer wheel. Shareable: constants, one
-/// lock.
+/// Wakes workers when an open loop's next message is due, finer than the reactors' timer wheel. Shareable: constants
+/// and one atomic.
 final class Pacer: Sendable {
     private let rate: Double
     private let start: UInt64

@@ -44,7 +44,8 @@ struct Latencies: Sendable {
         // 1 us to an hour in three digits.
         histograms = Phase.allCases.map { _ in
             Histogram<UInt32>(
-                lowestDiscernibleValue: 1_000, highestTrackableValue: 3_600_000_000_000, numberOfSignificantValueDigits: .three)
+                lowestDiscernibleValue: 1_000, highestTrackableValue: 3_600_000_000_000,
+                numberOfSignificantValueDigits: .three)
         }
     }
 

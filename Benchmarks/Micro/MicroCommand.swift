@@ -50,10 +50,14 @@ struct MicroResult {
         let rate = "\(Console.left(name, 12)) \(Console.right(Console.fixed(perSecond, 1), 16)) \(unit)/s"
         return unit == "GB" ? rate + "\n" : rate + ", \(Console.fixed(1e9 / max(perSecond, 1e-9), 0)) ns each\n"
     }
-    var json: String { "\(Console.quoted(name)):{\"unit\":\(Console.quoted(unit)),\"per_second\":\(Console.fixed(perSecond, 2))}" }
+    var json: String {
+        "\(Console.quoted(name)):{\"unit\":\(Console.quoted(unit)),\"per_second\":\(Console.fixed(perSecond, 2))}"
+    }
 
     /// Calls `body` until the time is over; `body` returns how much it did.
-    static func measure(_ name: String, _ unit: String, _ seconds: Double, _ body: () throws -> Double) rethrows -> MicroResult {
+    static func measure(_ name: String, _ unit: String, _ seconds: Double, _ body: () throws -> Double) rethrows
+        -> MicroResult
+    {
         _ = try body()
         let start = mt_monotonic_ns()
         let end = start + UInt64(seconds * 1e9)

@@ -18,7 +18,8 @@ enum SessionBench {
         let commands = Array(text.utf8)
         let body = Array((String(repeating: line, count: 52) + ".\r\n").utf8)
         var session = SMTPSession(
-            configuration: configuration, peer: SMTPPeer(address: Array("127.0.0.1".utf8)), now: Instant(nanoseconds: 0))
+            configuration: configuration, peer: SMTPPeer(address: Array("127.0.0.1".utf8)), now: Instant(nanoseconds: 0)
+        )
         var sink = CountingSink()
         var output: [UInt8] = []
         session.start()

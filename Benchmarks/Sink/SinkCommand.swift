@@ -10,7 +10,8 @@ struct SinkCommand: ParsableCommand {
         commandName: "sink", abstract: "Plays an SMTP server that accepts, refuses, delays and breaks off as scripted.")
 
     @Option(help: "ADDRESS:PORT.") var listen = Endpoint(argument: "127.0.0.1:2600")!
-    @Option(help: "Rules, or a file of them: `rcpt 10% 451; data 5% drop; dot 1% drop-after; mail delay 0.2`.") var script: String?
+    @Option(help: "Rules, or a file of them: `rcpt 10% 451; data 5% drop; dot 1% drop-after; mail delay 0.2`.")
+    var script: String?
     @Option(help: "Write an fsynced ledger of accepted messages; a 250 waits for it.") var ledger: String?
     @Option(help: "Certificate chain (PEM); with --key offers STARTTLS.") var cert: String?
     @Option(help: "Private key (PEM).") var key: String?
@@ -30,7 +31,8 @@ struct SinkCommand: ParsableCommand {
         _ = mt_raise_nofile()
         let progress = LoadProgress(workers: 1)
         var plan = SinkPlan(
-            listen: listen.address, script: try readScript(), tls: nil, isImplicitTLS: implicitTLS, ledger: nil, seed: seed)
+            listen: listen.address, script: try readScript(), tls: nil, isImplicitTLS: implicitTLS, ledger: nil,
+            seed: seed)
         if let cert, let key {
             let identity = TLSIdentity(names: [], keyPairs: [TLSKeyPair(chainPath: cert, keyPath: key)])
             plan.tls = try TLSContext(server: TLSServerOptions(identities: [identity]))

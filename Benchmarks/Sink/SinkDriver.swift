@@ -98,7 +98,9 @@ final class SinkDriver: ConnectionDriver {
     }
 
     private func hello(_ c: Connection) {
-        c.write(ascii: "250-sink.bench.invalid\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n")
+        c.write(
+            ascii:
+                "250-sink.bench.invalid\r\n250-PIPELINING\r\n250-SIZE 0\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n")
         c.write(ascii: "250-CHUNKING\r\n250-ENHANCEDSTATUSCODES\r\n")
         if worker.plan.tls != nil, !c.isTLS { c.write(ascii: "250-STARTTLS\r\n") }
         if c.isTLS { c.write(ascii: "250-REQUIRETLS\r\n") }

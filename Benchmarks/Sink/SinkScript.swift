@@ -1,4 +1,5 @@
-/// What a sink does differently from accepting everything: rules `STAGE [PERCENT%] ACTION`, one a line or separated by `;`.
+/// What a sink does differently from accepting everything: rules `STAGE [PERCENT%] ACTION`, one a line or separated by
+/// semicolons.
 struct SinkScript: Sendable {
     enum Stage: String, Sendable, CaseIterable {
         case connect, ehlo, starttls, mail, rcpt, data, bdat, dot, rset, quit
@@ -38,7 +39,8 @@ struct SinkScript: Sendable {
     private static func rule(_ words: [String]) throws -> Rule {
         let line = words.joined(separator: " ")
         guard let stage = Stage(rawValue: words[0].lowercased()) else {
-            throw SyntaxError(description: "\(line): stages are " + Stage.allCases.map(\.rawValue).joined(separator: ", "))
+            throw SyntaxError(
+                description: "\(line): stages are " + Stage.allCases.map(\.rawValue).joined(separator: ", "))
         }
         var rest = words.dropFirst()
         var percent = 100.0
@@ -66,7 +68,8 @@ struct SinkScript: Sendable {
             return .delay(seconds)
         default:
             guard let code = Int(word), code >= 400, code < 600 else {
-                throw SyntaxError(description: "\(line): actions are a code from 400 to 599, drop, drop-after, delay S, hang")
+                throw SyntaxError(
+                    description: "\(line): actions are a code from 400 to 599, drop, drop-after, delay S, hang")
             }
             return .reply(code, argument.isEmpty ? "\(code / 100).0.0 scripted" : argument)
         }

@@ -97,11 +97,14 @@ struct DeliveryCheck {
                 if n == 0 { summary.missing.append("\(text) for \(recipient.escapedText)") }
             }
             if !message.isAcknowledged {
-                summary.unacknowledged += message.recipients.count { found[Place(id: id, recipient: ASCII.lowercased($0))] != nil }
+                summary.unacknowledged += message.recipients.count {
+                    found[Place(id: id, recipient: ASCII.lowercased($0))] != nil
+                }
             }
         }
         for (place, n) in found where n > 1 {
-            summary.duplicates.append("\(String(decoding: place.id.text, as: UTF8.self)) for \(place.recipient.escapedText): \(n) times")
+            summary.duplicates.append(
+                "\(String(decoding: place.id.text, as: UTF8.self)) for \(place.recipient.escapedText): \(n) times")
         }
         summary.missing.sort()
         summary.duplicates.sort()

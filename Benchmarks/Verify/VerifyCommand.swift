@@ -7,7 +7,8 @@ struct VerifyCommand: ParsableCommand {
         commandName: "verify", abstract: "Compares a ledger with the mailboxes of a server, or with a sink's ledger.")
 
     @Option(help: "The ledger `load` wrote.") var ledger: String
-    @Option(help: "The server's configuration; its mailboxes are read with `martlet mailbox export`.") var config: String?
+    @Option(help: "The server's configuration; its mailboxes are read with `martlet mailbox export`.") var config:
+        String?
     @Option(help: "The ledger a `sink` wrote.") var sink: String?
     @Option(help: "The martlet program.") var martlet = "martlet"
     @Option(help: "At most so many problems of each kind are listed.") var show = 10
@@ -42,9 +43,12 @@ struct VerifyCommand: ParsableCommand {
         }
         while let line = child.output.line() {
             let words = line.split(separator: ASCII.space)
-            guard words.count == 3, words[0].elementsEqual("MESSAGE".utf8), let length = Decimal.parse(Array(words[2]).span),
+            guard words.count == 3, words[0].elementsEqual("MESSAGE".utf8),
+                let length = Decimal.parse(Array(words[2]).span),
                 length <= 1 << 31, let message = child.output.bytes(Int(length)), child.output.line() == []
-            else { Console.die("\(address): the export breaks off or is malformed at \(line.escapedText.prefix(80))", 65) }
+            else {
+                Console.die("\(address): the export breaks off or is malformed at \(line.escapedText.prefix(80))", 65)
+            }
             check.add(message, in: mailbox, named: "\(address) \(words[1].escaped)")
         }
         let status = child.wait()
@@ -56,7 +60,9 @@ struct VerifyCommand: ParsableCommand {
         guard let lines = LineReader(path: path) else { Console.die("\(path) cannot be read", 66) }
         while let line = lines.next() {
             let words = line.split(separator: ASCII.space)
-            guard words.count >= 5, words[0].elementsEqual("accepted".utf8), let id = LedgerID(text: words[1]) else { continue }
+            guard words.count >= 5, words[0].elementsEqual("accepted".utf8), let id = LedgerID(text: words[1]) else {
+                continue
+            }
             let size = Int(clamping: Decimal.parse(Array(words[3]).span) ?? 0)
             for recipient in words[4...] { check.add(id, Array(words[2]), size, Array(recipient), "sink") }
         }
@@ -64,7 +70,9 @@ struct VerifyCommand: ParsableCommand {
 
     private func textReport(_ check: DeliveryCheck, _ summary: DeliveryCheck.Summary, _ isGood: Bool) -> String {
         var out = "sent \(summary.sent), acknowledged \(summary.acknowledged), copies owed \(summary.owed)\n"
-        out += "found \(check.copies), unacknowledged but whole \(summary.unacknowledged), of other runs \(check.foreign)\n"
+        out +=
+            "found \(check.copies), unacknowledged but whole \(summary.unacknowledged)"
+        out += ", of other runs \(check.foreign)\n"
         for (name, list) in problems(check, summary) {
             out += "\(name) \(list.count)\n"
             for line in list.prefix(show) { out += "    \(line)\n" }
@@ -80,7 +88,9 @@ struct VerifyCommand: ParsableCommand {
     }
 
     private func jsonReport(_ check: DeliveryCheck, _ summary: DeliveryCheck.Summary, _ isGood: Bool) -> String {
-        var out = "{\"ok\":\(isGood),\"sent\":\(summary.sent),\"acknowledged\":\(summary.acknowledged),\"owed\":\(summary.owed)"
+        var out =
+            "{\"ok\":\(isGood),\"sent\":\(summary.sent),\"acknowledged\":\(summary.acknowledged)"
+        out += ",\"owed\":\(summary.owed)"
         out += ",\"found\":\(check.copies),\"unacknowledged\":\(summary.unacknowledged),\"foreign\":\(check.foreign)"
         for (name, list) in problems(check, summary) {
             out += ",\"\(name)\":\(list.count),\"\(name)_first\":["

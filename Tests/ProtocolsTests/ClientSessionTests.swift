@@ -46,7 +46,9 @@ private struct Talk: ~Copyable {
     }
 
     @discardableResult
-    mutating func submit(_ recipients: [String] = ["b@y.example"], size: Int = 10, _ change: (inout OutgoingEnvelope) -> Void = { _ in })
+    mutating func submit(
+        _ recipients: [String] = ["b@y.example"], size: Int = 10, _ change: (inout OutgoingEnvelope) -> Void = { _ in }
+    )
         -> String
     {
         var envelope = OutgoingEnvelope(
@@ -76,15 +78,20 @@ private struct Talk: ~Copyable {
     }
 }
 
-private func reply(_ code: UInt16, _ text: String = "") -> ServerReply { ServerReply(code: code, text: Array(text.utf8)) }
+private func reply(_ code: UInt16, _ text: String = "") -> ServerReply {
+    ServerReply(code: code, text: Array(text.utf8))
+}
 
 @Suite struct ClientSessionGreetingTests {
     @Test func readsCapabilities() {
         var talk = Talk()
         #expect(talk.hear("220 mx ESMTP\r\n") == "EHLO client.example\r\n")
         talk.hear(
-            "250-mx\r\n250-SIZE 1000\r\n250-pipelining\r\n250-CHUNKING\r\n250-STARTTLS\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-                + "250-DSN\r\n250-LIMITS RCPTMAX=20 MAILMAX=5 X=y\r\n250-REQUIRETLS\r\n250-XODD what\r\n250 AUTH PLAIN LOGIN\r\n")
+            "250-mx\r\n250-SIZE 1000\r\n250-pipelining\r\n250-CHUNKING\r\n250-STARTTLS\r\n"
+                + "250-8BITMIME\r\n250-SMTPUTF8\r\n"
+                + "250-DSN\r\n250-LIMITS RCPTMAX=20 MAILMAX=5 X=y\r\n250-REQUIRETLS\r\n250-XODD what\r\n"
+                + "250 AUTH PLAIN LOGIN\r\n"
+        )
         var wanted = PeerCapabilities()
         wanted.size = true
         wanted.sizeMaximum = 1000
@@ -116,7 +123,8 @@ private func reply(_ code: UInt16, _ text: String = "") -> ServerReply { ServerR
         ("554 no\r\n", ClientFailure.refused(.greeting, reply(554, "no"))),
         ("421 no\r\n", .closing(.greeting, reply(421, "no"))), ("250 x\r\n", .unexpected(.greeting, reply(250, "x"))),
         ("220 x\r\n250 y\r\n250 z\r\n", .unsolicited(reply(250, "z"))), ("220 x\n", .badReply(.bareLineEnd)),
-        ("220 x\r\n334 y\r\n", .unexpected(.hello, reply(334, "y"))), ("220 x\r\n450 y\r\n", .refused(.hello, reply(450, "y"))),
+        ("220 x\r\n334 y\r\n", .unexpected(.hello, reply(334, "y"))),
+        ("220 x\r\n450 y\r\n", .refused(.hello, reply(450, "y"))),
     ])
     func failsOnWrongStarts(text: String, failure: ClientFailure) {
         var talk = Talk()
@@ -211,8 +219,13 @@ private func reply(_ code: UInt16, _ text: String = "") -> ServerReply { ServerR
             talk.hear("250 ok\r\n250 ok\r\n354 go\r\n", piece: piece)
             _ = talk.wrote()
             talk.hear("250 queued\r\n", piece: piece)
-            #expect(talk.effects == [.senderAccepted, .recipientsAnswered, .writeStuffedBody,
-                .finished(TransferOutcome(verdict: .accepted(reply(250, "queued")), recipients: [reply(250, "ok")])), .ready])
+            #expect(
+                talk.effects == [
+                    .senderAccepted, .recipientsAnswered, .writeStuffedBody,
+                    .finished(
+                        TransferOutcome(verdict: .accepted(reply(250, "queued")), recipients: [reply(250, "ok")])),
+                    .ready,
+                ])
             talk.effects = []
         }
         talk.session.quit()
@@ -272,8 +285,10 @@ private func reply(_ code: UInt16, _ text: String = "") -> ServerReply { ServerR
     @Test(arguments: [
         ("421 bye\r\n", ClientFailure.closing(.sender, reply(421, "bye"))),
         ("250 a\r\n421 bye\r\n", .closing(.recipient, reply(421, "bye"))),
-        ("250 a\r\n250 b\r\n250 c\r\n", .unexpected(.data, reply(250, "c"))), ("354 a\r\n", .unexpected(.sender, reply(354, "a"))),
-        ("nonsense\r\n", .badReply(.badCode)), ("250 a\r\n250 b\r\n354 c\r\n250 early\r\n", .unexpected(.endOfMessage, reply(250, "early"))),
+        ("250 a\r\n250 b\r\n250 c\r\n", .unexpected(.data, reply(250, "c"))),
+        ("354 a\r\n", .unexpected(.sender, reply(354, "a"))),
+        ("nonsense\r\n", .badReply(.badCode)),
+        ("250 a\r\n250 b\r\n354 c\r\n250 early\r\n", .unexpected(.endOfMessage, reply(250, "early"))),
     ])
     func settlesTheMessageWhenTheConnectionFails(text: String, failure: ClientFailure) {
         var talk = Talk()
@@ -334,7 +349,10 @@ private func reply(_ code: UInt16, _ text: String = "") -> ServerReply { ServerR
         talk.hear("250 a\r\n250 b\r\n550 c\r\n250 d\r\n354 e\r\n")
         _ = talk.wrote()
         talk.hear("250 delivered\r\n452 full\r\n")
-        #expect(talk.outcome == TransferOutcome(verdict: .perRecipient, recipients: [reply(250, "delivered"), reply(550, "c"), reply(452, "full")]))
+        #expect(
+            talk.outcome
+                == TransferOutcome(
+                    verdict: .perRecipient, recipients: [reply(250, "delivered"), reply(550, "c"), reply(452, "full")]))
     }
 
     @Test func offersNothingTheServerCannotTake() {

@@ -84,7 +84,8 @@ import Testing
 @Suite struct DotStufferTests {
     @Test(arguments: [
         ("", ".\r\n"), (".", "..\r\n.\r\n"), ("a\r\n.b\r\n", "a\r\n..b\r\n.\r\n"), ("a\n.b\r\n", "a\n.b\r\n.\r\n"),
-        ("a", "a\r\n.\r\n"), ("..\r\n.\r\n", "...\r\n..\r\n.\r\n"), ("a\r\n\r\n.", "a\r\n\r\n..\r\n.\r\n"), ("\n.", "\n.\r\n.\r\n"),
+        ("a", "a\r\n.\r\n"), ("..\r\n.\r\n", "...\r\n..\r\n.\r\n"), ("a\r\n\r\n.", "a\r\n\r\n..\r\n.\r\n"),
+        ("\n.", "\n.\r\n.\r\n"),
     ])
     func doublesDotsAtLineStartsInAnyPieces(text: String, wire: String) {
         for piece in 1...4 {

@@ -21,7 +21,9 @@ enum ClientCommand {
         output.append(ascii: "\r\n")
     }
 
-    static func recipient(_ index: Int, _ envelope: OutgoingEnvelope, _ peer: PeerCapabilities, to output: inout [UInt8]) {
+    static func recipient(
+        _ index: Int, _ envelope: OutgoingEnvelope, _ peer: PeerCapabilities, to output: inout [UInt8]
+    ) {
         output.append(ascii: "RCPT TO:<")
         output.append(contentsOf: envelope.recipients[index])
         output.append(ASCII.greater)

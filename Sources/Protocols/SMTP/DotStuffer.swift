@@ -1,7 +1,7 @@
 import Base
 
-/// Makes a message transparent for DATA, RFC 5321 §4.5.2: a dot at the start of a line is doubled, and the message ends
-/// with `CRLF . CRLF`. Fed in pieces of any size; holds three flags and no bytes.
+/// Makes a message transparent for DATA, RFC 5321 §4.5.2: a dot at the start of a line is doubled, and the message
+/// ends with `CRLF . CRLF`. Fed in pieces of any size; holds three flags and no bytes.
 package struct DotStuffer: Sendable {
     private var atLineStart = true
     private var afterCR = false

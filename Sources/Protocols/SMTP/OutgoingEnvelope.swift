@@ -1,5 +1,5 @@
-/// What a client session needs to know of a message to offer it: neutral to where it comes from. The body stays with the
-/// caller, who writes it when the session asks.
+/// What a client session needs to know of a message to offer it: neutral to where it comes from. The body stays with
+/// the caller, who writes it when the session asks.
 package struct OutgoingEnvelope: Sendable {
     package enum Body: Sendable {
         case sevenBit

@@ -16,8 +16,8 @@ package enum ReplyError: Error, Sendable, Equatable {
 
 /// Reads replies, RFC 5321 §4.2, from the unread bytes of a connection.
 ///
-/// Consumes whole lines and remembers how far it searched, so a reply that drips in costs time in its length. Holds at most
-/// `linesMaximum` lines of `lineBytesMaximum`.
+/// Consumes whole lines and remembers how far it searched, so a reply that drips in costs time in its length. Holds at
+/// most `linesMaximum` lines of `lineBytesMaximum`.
 package struct ReplyParser: Sendable {
     /// RFC 5321 §4.5.3.1.5 asks for 512; servers with long texts exist.
     package static let lineBytesMaximum = 4_096
@@ -40,8 +40,8 @@ package struct ReplyParser: Sendable {
     /// Whether some lines of an unfinished reply were consumed.
     package var isInside: Bool { lines > 0 }
 
-    /// Looks for the next reply in `bytes` from `offset`, which it moves past every line it takes. `bytes[offset...]` must
-    /// start with what the call before left.
+    /// Looks for the next reply in `bytes` from `offset`, which it moves past every line it takes. `bytes[offset...]`
+    /// must start with what the call before left.
     package mutating func next(_ bytes: Span<UInt8>, _ offset: inout Int) -> Step {
         while true {
             guard let end = ByteScan.firstIndex(of: ASCII.cr, or: ASCII.lf, in: bytes, from: offset + searched) else {

@@ -167,7 +167,7 @@ extension SMTPClientSession {
 
     private mutating func takeEnd(_ reply: ServerReply) {
         guard let current = transfer, !reply.isIntermediate else { return fail(.unexpected(.endOfMessage, reply)) }
-        // The dot has not been written: what follows would be read as commands, so the connection goes with the message.
+        // The dot has not been written: what follows would be read as commands, so the connection is lost too.
         let isEarly = current.isWriting
         guard !isEarly || !reply.isPositive else { return fail(.unexpected(.endOfMessage, reply)) }
         if !reply.isPositive { transfer?.refusal = (.endOfMessage, reply) }

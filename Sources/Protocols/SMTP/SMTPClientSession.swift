@@ -2,8 +2,8 @@ package import Base
 
 /// The client half of an SMTP or LMTP connection as a pure state machine: replies in, commands and effects out.
 ///
-/// The owner of a connection feeds `receive` with unread bytes, then drains `nextEffect()`, writing `output` before it acts on
-/// each effect and once at the end. One session carries many messages: after each `.ready` it takes one `submit`.
+/// The owner of a connection feeds `receive` with unread bytes, then drains `nextEffect()`, writing `output` before it
+/// acts on each effect and once at the end. One session carries many messages: after each `.ready` it takes one `submit`.
 /// Bounds: `ReplyParser`'s on input; expected replies and results by the number of recipients submitted.
 package struct SMTPClientSession: ~Copyable {
     package enum TLSUse: Sendable {
@@ -168,7 +168,8 @@ package struct SMTPClientSession: ~Copyable {
         switch question {
         case .greeting, .hello, .plainHello, .startTLS: takeGreeting(reply, question)
         case .plainSecret, .loginStart, .loginUser, .loginPassword: takeAuthentication(reply, question)
-        case .sender, .recipient, .data, .chunk, .endOfMessage, .recipientResult, .emptyEnd: takeTransfer(reply, question)
+        case .sender, .recipient, .data, .chunk, .endOfMessage, .recipientResult, .emptyEnd:
+            takeTransfer(reply, question)
         case .reset: reply.isPositive ? becomeReady() : fail(.unexpected(.reset, reply))
         case .quit: end()
         }
