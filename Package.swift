@@ -76,6 +76,11 @@ let package = Package(
         tests("Reactor", ["Base", "Reactor", "Handoff", "CEpoll", "COpenSSL"]),
         .target(name: "CFaultVFS", dependencies: ["CSQLite"], path: "Tests/CFaultVFS"),
         tests("Store", ["Base", "Store", "StoreSQLite", "Policy", "Protocols", "Handoff", "CFaultVFS"]),
-        tests("Server", ["Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store"]),
+        tests(
+            "Server",
+            [
+                "Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store", "StoreSQLite", "Reactor", "Handoff",
+                "CEpoll",
+            ]),
         tests("Tidy", ["Server", "Telemetry"]),
     ])

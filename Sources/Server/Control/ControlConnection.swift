@@ -12,6 +12,7 @@ package final class ControlConnection: ConnectionDriver {
     private let gateway: StoreGateway
     private let handle: ReactorHandle
     private let ownUser: UInt32
+    private let metrics: ServerMetrics?
     private var parser = ControlFrameParser()
     private var format = ControlFormat.text
     /// The piece to make when what was sent is on its way.
@@ -19,11 +20,15 @@ package final class ControlConnection: ConnectionDriver {
     private var isAsked = false
 
     /// `ownUser` is the server's effective user id.
-    package init(service: ControlService, gateway: StoreGateway, handle: ReactorHandle, ownUser: UInt32) {
+    package init(
+        service: ControlService, gateway: StoreGateway, handle: ReactorHandle, ownUser: UInt32,
+        metrics: ServerMetrics? = nil
+    ) {
         self.service = service
         self.gateway = gateway
         self.handle = handle
         self.ownUser = ownUser
+        self.metrics = metrics
     }
 
     package func opened(_ c: Connection) {
@@ -48,6 +53,7 @@ package final class ControlConnection: ConnectionDriver {
             self.format = format
             perform(request, c)
         } catch {
+            metrics?.controlRequests.add(.refused)
             c.close()
         }
         return bytes.count
@@ -68,7 +74,17 @@ package final class ControlConnection: ConnectionDriver {
         } else {
             drained(c)
         }
-        if next == nil, answer.next == nil { c.closeAfterFlush() }
+        guard next == nil, answer.next == nil else { return }
+        count(answer.status)
+        c.closeAfterFlush()
+    }
+
+    private func count(_ status: Int32) {
+        switch status {
+        case ExitStatus.success: metrics?.controlRequests.add(.ok)
+        case ExitStatus.permission, ExitStatus.usage: metrics?.controlRequests.add(.refused)
+        default: metrics?.controlRequests.add(.failed)
+        }
     }
 
     private func perform(_ request: ControlRequest, _ c: Connection) {
