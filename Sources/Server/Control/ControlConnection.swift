@@ -1,6 +1,7 @@
 import Base
 package import Reactor
 package import Store
+import Telemetry
 
 /// Drives one connection of the control socket: one request, its answer piece by piece, then the end. Only root and our
 /// own user are served. A frame that breaks the protocol ends this connection and nothing else.
