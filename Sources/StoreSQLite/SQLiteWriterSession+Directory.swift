@@ -134,7 +134,8 @@ extension SQLiteWriterSession {
         }
         if try exists("SELECT 1 FROM account WHERE address=?", key) { throw .conflict }
         for target in targets {
-            try statement("INSERT OR IGNORE INTO alias(address, target) VALUES(?, ?)").bind(1, key).bind(2, target).run()
+            try statement("INSERT OR IGNORE INTO alias(address, target) VALUES(?, ?)").bind(1, key).bind(2, target)
+                .run()
         }
         try changed()
     }
@@ -171,6 +172,7 @@ extension SQLiteWriterSession {
             version: version ?? 0,
             domains: Dictionary(try domains().map { ($0.name, $0.policy) }, uniquingKeysWith: { first, _ in first }),
             accounts: entries,
-            aliases: Dictionary(try aliases().map { ($0.address, $0.targets) }, uniquingKeysWith: { first, _ in first }))
+            aliases: Dictionary(try aliases().map { ($0.address, $0.targets) }, uniquingKeysWith: { first, _ in first })
+        )
     }
 }

@@ -18,7 +18,8 @@ final class SpoolReader {
         let descriptor = mt_open(SpoolDirectory.file(segment, in: path), O_RDONLY, 0)
         if descriptor < 0 {
             throw descriptor == -ENOENT
-                ? .corrupt("spool segment \(segment) is missing") : .corrupt("spool segment \(segment): errno \(-descriptor)")
+                ? .corrupt("spool segment \(segment) is missing")
+                : .corrupt("spool segment \(segment): errno \(-descriptor)")
         }
         if open.count >= Self.openMax { _ = mt_close(open.removeFirst().descriptor) }
         open.append((segment, descriptor))

@@ -231,7 +231,8 @@ final class WriterCore {
             let made = try WriterConnection(paths: shared.paths, options: options, accounts: accounts)
             try made.probe()
             try made.reserveSegments(shared.spool)
-            pageSize = try made.database.statement("PRAGMA page_size").first { (row) throws(StoreError) in row.int(0) }
+            pageSize =
+                try made.database.statement("PRAGMA page_size").first { (row) throws(StoreError) in row.int(0) }
                 ?? 4096
             connection = made
             lostAnchor = nil
@@ -281,7 +282,8 @@ final class WriterCore {
         let start = mt_monotonic_ns()
         do throws(StoreError) {
             let pages = try connection.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
-            shared.observer?.checkpointed(pages: pages, seconds: StoreShared.seconds(from: start, to: mt_monotonic_ns()))
+            shared.observer?.checkpointed(
+                pages: pages, seconds: StoreShared.seconds(from: start, to: mt_monotonic_ns()))
             let left = connection.logOctets(pageSize: pageSize)
             // A reader held it up: not again at every batch.
             checkpointAt = left + options.walOctetsMax

@@ -91,7 +91,9 @@ final class MemorySession: StoreWriterSession {
         -> [MessageSummary]
     {
         let end = before ?? MessageID(rawValue: .max)
-        let found = state.entries.filter { $0.key.account == account && $0.key.folder == folder && $0.key.message < end }
+        let found = state.entries.filter {
+            $0.key.account == account && $0.key.folder == folder && $0.key.message < end
+        }
         return found.sorted { $0.key.message > $1.key.message }.prefix(max(0, limit)).compactMap { place, entry in
             guard let message = state.messages[place.message] else { return nil }
             return MessageSummary(

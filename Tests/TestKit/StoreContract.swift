@@ -251,7 +251,9 @@ package enum StoreContract {
             let third = try s.lease(count: 9, owner: two, until: WallTime(seconds: 300), now: now)
             let expired = try s.lease(count: 9, owner: two, until: WallTime(seconds: 400), now: WallTime(seconds: 261))
             let counts = try s.queueCounts(at: WallTime(seconds: 261))
-            let shape = [early.count, first.count, second.count, third.count, expired.count, counts.leased, counts.total]
+            let shape = [
+                early.count, first.count, second.count, third.count, expired.count, counts.leased, counts.total,
+            ]
             guard shape == [0, 2, 1, 0, 2, 3, 3] else { throw .invalid("\(shape)") }
             guard Set(expired.map(\.lease.row)) == Set(first.map(\.lease.row)) else { throw .invalid("other rows") }
             guard first[0].recipient.notify == 3, first[0].recipient.originalRecipient == b("rfc822;o"),
@@ -404,13 +406,31 @@ package enum StoreContract {
     private static let refusals: [(String, @Sendable (any StoreWriterSession) throws(StoreError) -> Void)] = [
         ("a domain twice", { (s) throws(StoreError) in try s.addDomain(b("X.EXAMPLE")) }),
         ("a domain with @", { (s) throws(StoreError) in try s.addDomain(b("a@b")) }),
-        ("an account twice", { (s) throws(StoreError) in _ = try s.addAccount(b("a@x.example"), quotaOctets: nil, isAdmin: false) }),
-        ("an account elsewhere", { (s) throws(StoreError) in _ = try s.addAccount(b("a@far.example"), quotaOctets: nil, isAdmin: false) }),
-        ("an account over an alias", { (s) throws(StoreError) in _ = try s.addAccount(b("all@x.example"), quotaOctets: nil, isAdmin: false) }),
-        ("an alias over an account", { (s) throws(StoreError) in try s.addAlias(b("a@x.example"), targets: [b("b@x.example")]) }),
+        (
+            "an account twice",
+            { (s) throws(StoreError) in _ = try s.addAccount(b("a@x.example"), quotaOctets: nil, isAdmin: false) }
+        ),
+        (
+            "an account elsewhere",
+            { (s) throws(StoreError) in _ = try s.addAccount(b("a@far.example"), quotaOctets: nil, isAdmin: false) }
+        ),
+        (
+            "an account over an alias",
+            { (s) throws(StoreError) in _ = try s.addAccount(b("all@x.example"), quotaOctets: nil, isAdmin: false) }
+        ),
+        (
+            "an alias over an account",
+            { (s) throws(StoreError) in try s.addAlias(b("a@x.example"), targets: [b("b@x.example")]) }
+        ),
         ("an alias to nothing", { (s) throws(StoreError) in try s.addAlias(b("n@x.example"), targets: []) }),
-        ("an unknown setting", { (s) throws(StoreError) in try s.setDomain(b("x.example"), field: "nope", value: "1") }),
-        ("a wrong value", { (s) throws(StoreError) in try s.setDomain(b("x.example"), field: "enabled", value: "maybe") }),
+        (
+            "an unknown setting",
+            { (s) throws(StoreError) in try s.setDomain(b("x.example"), field: "nope", value: "1") }
+        ),
+        (
+            "a wrong value",
+            { (s) throws(StoreError) in try s.setDomain(b("x.example"), field: "enabled", value: "maybe") }
+        ),
         ("removing a domain in use", { (s) throws(StoreError) in try s.removeDomain(b("x.example")) }),
         ("removing nothing", { (s) throws(StoreError) in try s.removeAlias(b("zz@x.example"), target: nil) }),
     ]
@@ -515,7 +535,8 @@ package enum StoreContract {
             let first = try s.list(a, folder: .inbox, before: nil, limit: 2)
             return (first, try s.list(a, folder: .inbox, before: first.last?.id, limit: 9))
         }
-        try require(first.map(\.id.rawValue) == [9, 7] && second.map(\.id.rawValue) == [5, 3, 1], "\(first) \(second)")
+        try require(
+            first.map(\.id.rawValue) == [9, 7] && second.map(\.id.rawValue) == [5, 3, 1], "\(first) \(second)")
         try require(first[0].recipient == b("r@x.example") && first[0].sender == b("s@y.example"), "summary")
     }
 }

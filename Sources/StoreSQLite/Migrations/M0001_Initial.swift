@@ -26,7 +26,10 @@ let m0001Initial = Migration(
             account INTEGER NOT NULL, folder INTEGER NOT NULL, message INTEGER NOT NULL, flags INTEGER NOT NULL,
             recipient BLOB NOT NULL, PRIMARY KEY(account, folder, message)) WITHOUT ROWID
         """,
-        "CREATE TABLE folder(account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY(account, id)) WITHOUT ROWID",
+        """
+        CREATE TABLE folder(
+            account INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY(account, id)) WITHOUT ROWID
+        """,
         "CREATE UNIQUE INDEX folder_name ON folder(account, name)",
 
         // `due` is the later of the next attempt and the lease's end, so that one index finds both what is due and what a
@@ -41,7 +44,10 @@ let m0001Initial = Migration(
         "CREATE INDEX queue_due ON queue_recipient(due)",
 
         "CREATE TABLE domain(name BLOB PRIMARY KEY) WITHOUT ROWID",
-        "CREATE TABLE domain_setting(domain BLOB NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(domain, field)) WITHOUT ROWID",
+        """
+        CREATE TABLE domain_setting(
+            domain BLOB NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(domain, field)) WITHOUT ROWID
+        """,
         """
         CREATE TABLE account(
             id INTEGER PRIMARY KEY AUTOINCREMENT, address BLOB NOT NULL UNIQUE, admin INTEGER NOT NULL,

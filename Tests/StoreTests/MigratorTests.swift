@@ -1,0 +1,55 @@
+import Store
+import Testing
+
+@testable import StoreSQLite
+
+@Suite struct MigratorTests {
+    private let first = Migration(version: 1, statements: ["CREATE TABLE a(x)"])
+    private let second = Migration(version: 2, statements: ["CREATE TABLE b(x)", "INSERT INTO b VALUES(7)"])
+    private let edited = Migration(version: 1, statements: ["CREATE TABLE a(x, y)"])
+    private let broken = Migration(version: 2, statements: ["CREATE TABLE b(x)", "INSERT INTO nowhere VALUES(7)"])
+
+    private func open(_ folder: TestFolder) throws -> Database {
+        try Database(path: folder.file("m.db"), mode: .writer, options: SQLiteOptions())
+    }
+
+    private func tables(_ database: Database) throws -> [String] {
+        try database.statement("SELECT name FROM sqlite_schema WHERE name IN ('a', 'b') ORDER BY name").rows {
+            (row) throws(StoreError) in row.text(0)
+        }
+    }
+
+    @Test func stepsRunOnceInOrder() throws {
+        let folder = TestFolder()
+        let database = try open(folder)
+        try Migrator.run(database, migrations: [first])
+        try Migrator.run(database, migrations: [first, second])
+        try Migrator.run(database, migrations: [first, second])
+        #expect(try tables(database) == ["a", "b"])
+        let rows = try database.statement("SELECT count(*) FROM b").first { (row) throws(StoreError) in row.int(0) }
+        #expect(rows == 1)
+    }
+
+    @Test func anEditedOrUnknownStepIsRefused() throws {
+        let folder = TestFolder()
+        let database = try open(folder)
+        try Migrator.run(database, migrations: [first, second])
+        #expect(throws: StoreError.self) { try Migrator.run(database, migrations: [edited, second]) }
+        #expect(throws: StoreError.self) { try Migrator.run(database, migrations: [first]) }
+    }
+
+    @Test func aStepThatFailsLeavesNothing() throws {
+        let folder = TestFolder()
+        let database = try open(folder)
+        #expect(throws: StoreError.self) { try Migrator.run(database, migrations: [first, broken]) }
+        #expect(try tables(database) == ["a"])
+        try Migrator.run(database, migrations: [first, second])
+        #expect(try tables(database) == ["a", "b"])
+    }
+
+    /// Applied steps must not change: databases out there were made with them.
+    @Test func stepsAreTheOnesThatWereReleased() {
+        #expect(Migrator.all.map(\.version) == Array(1...Migrator.all.count))
+        #expect(Migrator.all.map(\.hash) == [6_457_930_573_143_221_957])
+    }
+}
