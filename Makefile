@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CONFIG ?= config.dev.json
 PREFIX ?= /usr/local
 TIME ?= 60
-RUNS ?= 20
+RUNS ?= 200
 SWIFT ?= swift
 BINARIES := .build/release
 
@@ -26,7 +26,10 @@ run: release
 	@exec $(BINARIES)/martlet serve --config $(CONFIG)
 
 test: setup
-	$(SWIFT) test
+	$(SWIFT) build --build-tests
+	$(SWIFT) build --product martlet
+	Tests/EndToEnd/run.py --bin .build/debug
+	$(SWIFT) test --skip-build
 
 check: setup
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks
@@ -54,13 +57,13 @@ asan: setup
 	$(SWIFT) test --sanitize=address --scratch-path .build-asan
 
 compare: release bench
-	Tests/EndToEnd/compare.sh
+	tools/compare.sh
 
 crash: release bench
-	Tests/EndToEnd/crash.sh $(RUNS)
+	tools/crash.py --rounds $(RUNS)
 
 soak: release bench
-	Tests/EndToEnd/soak.sh $(TIME)
+	tools/soak.py --seconds $(TIME)
 
 ci: check test tsan asan
 

@@ -15,6 +15,8 @@ extension Reactor {
             touch(c)
         }
         let hasInput = !ready.isDisjoint(with: [.read, .peerClosed, .broken])
+        // Kept input is offered later in this turn, and must be before an end behind it is acted upon; the event comes again.
+        if hasInput, c.wantsOffer { return }
         if hasInput, c.isPaused, c.armed.contains(.read), c.tls?.isHandshaking != true {
             c.cameWhilePaused = true
             return touch(c)
