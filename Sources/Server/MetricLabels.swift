@@ -1,3 +1,4 @@
+package import Protocols
 import Telemetry
 
 /// Which kind of listener a peer came in by.
@@ -17,10 +18,13 @@ package enum ConnectionResult: Int, MetricLabel {
     }
 }
 
-/// The SMTP verbs, and `other` for what is none.
+/// The SMTP verbs, and `other` for what is none or is not implemented.
 package enum VerbLabel: Int, MetricLabel {
-    case ehlo, helo, lhlo, mail, rcpt, data, bdat, rset, noop, quit, vrfy, expn, help, starttls, auth, other
+    case ehlo, helo, mail, rcpt, data, bdat, rset, noop, vrfy, expn, help, quit, starttls, auth, other
     package static var label: String { "verb" }
+
+    /// The first cases are those of `Verb`, in its order.
+    package init(_ verb: Verb?) { self = verb.flatMap { VerbLabel(rawValue: Int($0.rawValue)) } ?? .other }
 }
 
 /// The first digit of a reply code.
@@ -29,15 +33,8 @@ package enum ReplyClass: Int, MetricLabel {
     package static var label: String { "class" }
     package var text: String { "\(rawValue + 2)xx" }
 
-    /// The class of a reply code; a code below 200 or above 599 counts as its nearest class.
-    package init(code: Int) {
-        switch code {
-        case ..<300: self = .success
-        case 300..<400: self = .intermediate
-        case 400..<500: self = .transient
-        default: self = .permanent
-        }
-    }
+    /// From the first digit; one that is none counts as a permanent refusal.
+    package init(_ digit: Int) { self = ReplyClass(rawValue: digit - 2) ?? .permanent }
 }
 
 package enum MessageResult: Int, MetricLabel {

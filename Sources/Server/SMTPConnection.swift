@@ -173,6 +173,8 @@ final class SMTPConnection: ConnectionDriver {
             session.shutdown()
             runEffects(c)
         }
+        let metrics = loop.services.metrics
+        session.drainOutcomes { verb, codeClass in metrics.commands.add(VerbLabel(verb), ReplyClass(codeClass)) }
         guard session.hasOutput else { return }
         c.write(session.takeOutput())
     }

@@ -75,7 +75,7 @@ import Testing
         let registry = Registry()
         let metrics = ServerMetrics(registry)
         ServerMetrics.define(registry, version: "1\"2", log: Log(), readings: .init())
-        metrics.commands.add(.other, ReplyClass(code: 502))
+        metrics.commands.add(.other, ReplyClass(5))
         let text = String(decoding: registry.exposition(), as: UTF8.self)
         #expect(text.contains("martlet_smtp_commands_total{verb=\"other\",class=\"5xx\"} 1\n"))
         #expect(text.contains("martlet_build_info{version=\"1\\\"2\"} 1\n"))

@@ -94,12 +94,14 @@ extension SMTPSession {
         i = lf + 1
         phase = .command
         effects.append(.note(.lineTooLong))
+        running = nil
         if hasCR { reply(StandardReplies.lineTooLong) } else { bareLineEnding() }
     }
 
     private mutating func dispatch<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
         if phase == .authResponse { return authResponse(line) }
-        guard let verb = Verb.parse(line) else {
+        running = Verb.parse(line)
+        guard let verb = running else {
             if !hadCommand, !greeted, Verb.isForeign(line) {
                 effects.append(.note(.foreignProtocol))
                 return end(StandardReplies.foreignProtocol, .foreignProtocol)

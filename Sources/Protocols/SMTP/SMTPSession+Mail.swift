@@ -79,6 +79,7 @@ extension SMTPSession {
         case .challenge, .authenticated, .stored: refusal = StandardReplies.localError
         }
         guard queue.fill(ticket, refusal: refusal) else { return }
+        outcomes.note(.rcpt, refusal ?? StandardReplies.recipientOk)
         if refusal != nil { transaction?.refusedRecipients += 1 }
         flushQueue()
     }

@@ -4,6 +4,7 @@ extension SMTPSession {
     /// Every reply passes here, so order and the error count do not depend on when answers come.
     mutating func reply(_ reply: Reply) {
         guard phase != .closed else { return }
+        outcomes.note(running, reply)
         if queue.isEmpty { emit(reply) } else { queue.hold(reply) }
     }
 

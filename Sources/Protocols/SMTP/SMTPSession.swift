@@ -46,6 +46,9 @@ package struct SMTPSession: ~Copyable {
     var scanned = 0
     var discarded = 0
     var discardEndsWithCR = false
+    /// The command whose reply is due next; recipients in question count by themselves.
+    var running: Verb?
+    var outcomes = CommandOutcomes()
     var errorWeight = 0
     var authFailures = 0
     var messageCount = 0
