@@ -43,7 +43,8 @@ let package = Package(
         lib("Telemetry", ["Base", "Handoff", "CEpoll"], house),
         lib("Reactor", ["Base", "CEpoll", "COpenSSL", "Handoff", "Telemetry"], house),
         lib("Store", ["Base", "Protocols", "Policy", "Handoff"], house),
-        lib("StoreSQLite", ["Base", "Store", "Policy", "Protocols", "CSQLite", "CEpoll", "Handoff", "Telemetry"], house),
+        lib(
+            "StoreSQLite", ["Base", "Store", "Policy", "Protocols", "CSQLite", "CEpoll", "Handoff", "Telemetry"], house),
         lib(
             "Server",
             [
@@ -79,7 +80,8 @@ let package = Package(
         tests(
             "Server",
             [
-                "Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store", "StoreSQLite", "Reactor", "Handoff",
+                "Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store", "StoreSQLite", "Reactor",
+                "Handoff",
                 "CEpoll",
             ]),
         tests("Tidy", ["Server", "Telemetry"]),

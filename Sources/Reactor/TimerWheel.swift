@@ -51,7 +51,11 @@ package struct TimerWheel {
         let node = nodes[Int(entry)]
         if entry == scan { scan = node.next }
         let slot = Int(node.due % UInt64(TimerWheel.slots))
-        if node.previous == TimerWheel.unused { heads[slot] = node.next } else { nodes[Int(node.previous)].next = node.next }
+        if node.previous == TimerWheel.unused {
+            heads[slot] = node.next
+        } else {
+            nodes[Int(node.previous)].next = node.next
+        }
         if node.next != TimerWheel.unused { nodes[Int(node.next)].previous = node.previous }
         if heads[slot] == TimerWheel.unused { occupied[slot / 64] &= ~(1 << UInt64(slot % 64)) }
         nodes[Int(entry)].next = free

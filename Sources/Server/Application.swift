@@ -24,7 +24,8 @@ package enum Application {
     package static func serve(_ loaded: LoadedConfiguration) -> Int32 {
         mt_ignore_sigpipe()
         _ = mt_raise_nofile()
-        let log = Log(level: loaded.configuration.logging.level.logLevel, format: loaded.configuration.logging.logFormat)
+        let log = Log(
+            level: loaded.configuration.logging.level.logLevel, format: loaded.configuration.logging.logFormat)
         // Before any thread starts: a thread inherits the mask.
         guard let signals = try? Signals([SIGTERM, SIGINT, SIGHUP]) else { return software }
         let logThread = LogThread.start(log)

@@ -62,7 +62,9 @@ extension SMTPConnection {
             metrics.recipients.add(.accepted)
             return .accepted
         case .notLocal:
-            let mayRelay = session.authenticatedIdentity != nil || loop.services.relayNetworks.contains { $0.contains(peerAddress) }
+            let mayRelay =
+                session.authenticatedIdentity != nil
+                || loop.services.relayNetworks.contains { $0.contains(peerAddress) }
             return mayRelay
                 ? refuse(.deferred, StoreReplies.noOutboundDelivery) : refuse(.relayDenied, StoreReplies.relayDenied)
         case .unknown: return refuse(.unknown, StoreReplies.unknownRecipient)

@@ -37,7 +37,8 @@ final class WorkerPool: Sendable {
     /// False when the pool has as much to do as it will take.
     func run(_ job: @escaping Job) -> Bool {
         let first = turn.add(1, ordering: .relaxed).newValue
-        for i in 0..<inboxes.count where inboxes[((first & Int.max) % inboxes.count + i) % inboxes.count].post(.job(job)) { return true }
+        for i in 0..<inboxes.count
+        where inboxes[((first & Int.max) % inboxes.count + i) % inboxes.count].post(.job(job)) { return true }
         return false
     }
 

@@ -66,9 +66,10 @@ private struct XMLParserBox {
         let text = String(decoding: data, as: UTF8.self)
         for part in text.components(separatedBy: "<test id=\"").dropFirst() {
             guard let quote = part.firstIndex(of: "\"") else { return false }
-            document.cases.append((
-                String(part[..<quote]), unescape(element("address", part)), element("category", part)
-            ))
+            document.cases.append(
+                (
+                    String(part[..<quote]), unescape(element("address", part)), element("category", part)
+                ))
         }
         return !document.cases.isEmpty
     }
@@ -85,7 +86,9 @@ private struct XMLParserBox {
             out += rest[..<amp]
             let name = rest[rest.index(after: amp)..<semi]
             let named = ["amp": "&", "lt": "<", "gt": ">", "quot": "\"", "apos": "'"]
-            if name.hasPrefix("#x"), let value = UInt32(name.dropFirst(2), radix: 16), let scalar = Unicode.Scalar(value) {
+            if name.hasPrefix("#x"), let value = UInt32(name.dropFirst(2), radix: 16),
+                let scalar = Unicode.Scalar(value)
+            {
                 out.unicodeScalars.append(scalar)
             } else {
                 out += named[String(name)] ?? ""

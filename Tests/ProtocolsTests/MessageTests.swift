@@ -4,11 +4,12 @@ import TestKit
 import Testing
 
 @Suite struct MessageTests {
-    @Test(arguments: [
-        (0, "Thu, 01 Jan 1970 00:00:00 +0000"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 +0000"),
-        (1_795_398_206, "Mon, 23 Nov 2026 01:43:26 +0000"), (-1, "Wed, 31 Dec 1969 23:59:59 +0000"),
-        (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 +0000"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "Thu, 01 Jan 1970 00:00:00 +0000"), (951_782_400, "Tue, 29 Feb 2000 00:00:00 +0000"),
+            (1_795_398_206, "Mon, 23 Nov 2026 01:43:26 +0000"), (-1, "Wed, 31 Dec 1969 23:59:59 +0000"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 +0000"),
+        ] as [(Int64, String)])
     func dates(_ seconds: Int64, _ text: String) {
         var out: [UInt8] = []
         DateTime(WallTime(seconds: seconds)).append(to: &out)
@@ -35,23 +36,28 @@ import Testing
             $0.recipients = [recipient]
             $0.tls = TLSFacts(version: Array("TLSv1.3".utf8), cipher: Array("TLS_AES_256_GCM_SHA384".utf8))
         }
-        #expect(text == """
-            Received: from client??X:??y?.example (r.example [IPv6:2001:db8::9])\r
-            \tby mx.example (Martlet) with ESMTPS\r
-            \tid 0000000000011\r
-            \t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384)\r
-            \tfor <b@y.example>;\r
-            \tThu, 01 Jan 1970 00:00:00 +0000\r\n
-            """)
+        #expect(
+            text == """
+                Received: from client??X:??y?.example (r.example [IPv6:2001:db8::9])\r
+                \tby mx.example (Martlet) with ESMTPS\r
+                \tid 0000000000011\r
+                \t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384)\r
+                \tfor <b@y.example>;\r
+                \tThu, 01 Jan 1970 00:00:00 +0000\r\n
+                """)
         #expect(!received { $0.recipients = [recipient, recipient] }.contains("for <"))
         #expect(received { $0.isESMTP = false }.contains(" with SMTP\r\n"))
-        #expect(received { $0.smtpUTF8 = true; $0.identity = [] }.contains(" with UTF8SMTPA\r\n"))
+        #expect(
+            received {
+                $0.smtpUTF8 = true; $0.identity = []
+            }.contains(" with UTF8SMTPA\r\n"))
     }
 
     @Test(arguments: [1, 2, 3, 7, 1000])
     func scannerSeesTheSameInAnyPieces(_ size: Int) {
         let message = Array(
-            "Received: a\r\n b\r\nX-Received: no\r\nreceived: c\r\nReceived : d\r\nSubject: ñ\r\n\r\nReceived: body\r\nlong line here is it".utf8)
+            "Received: a\r\n b\r\nX-Received: no\r\nreceived: c\r\nReceived : d\r\nSubject: ñ\r\n\r\nReceived: body\r\nlong line here is it"
+                .utf8)
         var scanner = MessageScanner()
         var i = 0
         while i < message.count {

@@ -25,12 +25,13 @@ import Testing
         Array((start + String(repeating: "x", count: octets - start.utf8.count - end.utf8.count) + end).utf8)
     }
 
-    @Test(arguments: [
-        ("NOOP ", 512, "250 2.0.0"), ("NOOP ", 513, "500 5.5.6"), ("FOO ", 600, "500 5.5.6"),
-        ("MAIL FROM:<a@x.example> X=", 4_096, "555 5.5.4"), ("MAIL FROM:<a@x.example> X=", 4_097, "500 5.5.6"),
-        ("AUTH PLAIN ", 12_288, "502 5.5.1"), ("AUTH PLAIN ", 12_289, "500 5.5.6"), ("NOOP ", 65_536, "500 5.5.6"),
-        ("NOOP ", 65_537, "421 4.7.0"), ("NOOP ", 200_000, "421 4.7.0"),
-    ], [false, true])
+    @Test(
+        arguments: [
+            ("NOOP ", 512, "250 2.0.0"), ("NOOP ", 513, "500 5.5.6"), ("FOO ", 600, "500 5.5.6"),
+            ("MAIL FROM:<a@x.example> X=", 4_096, "555 5.5.4"), ("MAIL FROM:<a@x.example> X=", 4_097, "500 5.5.6"),
+            ("AUTH PLAIN ", 12_288, "502 5.5.1"), ("AUTH PLAIN ", 12_289, "500 5.5.6"), ("NOOP ", 65_536, "500 5.5.6"),
+            ("NOOP ", 65_537, "421 4.7.0"), ("NOOP ", 200_000, "421 4.7.0"),
+        ], [false, true])
     func limit(_ one: (start: String, octets: Int, code: String), drops: Bool) {
         let (output, close) = reply(to: line(one.start, octets: one.octets), drops: drops)
         let lines = output.split(separator: "\r\n")

@@ -9,8 +9,10 @@ import Testing
         "EHLO a.example\r\n", "HELO b\r\n", "MAIL FROM:<a@x.example>\r\n", "MAIL FROM:<> BODY=BINARYMIME SIZE=10\r\n",
         "RCPT TO:<b@y.example>\r\n", "RCPT TO:<no@y.example> NOTIFY=NEVER\r\n", "DATA\r\n", "BDAT 5\r\nabcde",
         "BDAT 3 LAST\r\nxyz", "BDAT 99999999999999999999\r\n", "BDAT 0 LAST\r\n", "RSET\r\n", "NOOP\r\n", "VRFY a\r\n",
-        "STARTTLS\r\n", "AUTH PLAIN AGEAYg==\r\n", "AUTH LOGIN\r\n", "YQ==\r\n", "*\r\n", ".\r\n", "..\r\n", "\r\n.\r\n", "\n", "\r",
-        "\u{0}", "Received: x\r\n", "\r\n", "Subject: y\r\n\r\n", "\r\n.\n", "ñ", "<>", "\"\\", String(repeating: "A", count: 600),
+        "STARTTLS\r\n", "AUTH PLAIN AGEAYg==\r\n", "AUTH LOGIN\r\n", "YQ==\r\n", "*\r\n", ".\r\n", "..\r\n",
+        "\r\n.\r\n", "\n", "\r",
+        "\u{0}", "Received: x\r\n", "\r\n", "Subject: y\r\n\r\n", "\r\n.\n", "ñ", "<>", "\"\\",
+        String(repeating: "A", count: 600),
         "MAIL FROM:<@a,@b:\"x\\\"y\"@[IPv6:::1]> RET=FULL ENVID=+41\r\n", "QUIT\r\n", "GET / HTTP/1.1\r\n",
     ]
 
@@ -22,7 +24,8 @@ import Testing
         limits.recipients = 5
         limits.errorWeight = 400
         let configuration = SMTPSessionConfiguration(
-            hostname: Array("mx.example".utf8), kind: seed % 2 == 0 ? .submission : .mx, limits: limits, offersTLS: true,
+            hostname: Array("mx.example".utf8), kind: seed % 2 == 0 ? .submission : .mx, limits: limits,
+            offersTLS: true,
             offersAuth: true, requiresAuth: false)
         var coin = SeededRandom(seed: seed ^ 0xFFFF)
         let driver = SMTPTestDriver(configuration: configuration, order: .shuffled(seed: seed)) { question in
@@ -67,7 +70,9 @@ import Testing
         run(seed) { random in
             var piece = Array(Self.pieces[script[step % script.count]].utf8)
             step += 1
-            if random.next() % 6 == 0 { piece[Int(random.next() % UInt64(piece.count))] = UInt8(truncatingIfNeeded: random.next()) }
+            if random.next() % 6 == 0 {
+                piece[Int(random.next() % UInt64(piece.count))] = UInt8(truncatingIfNeeded: random.next())
+            }
             return piece
         }
     }

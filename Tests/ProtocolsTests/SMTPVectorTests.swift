@@ -1,7 +1,7 @@
 import Foundation
 import Protocols
-import Testing
 import TestKit
+import Testing
 
 /// The shared conversations (`MARTLET_CONFORMANCE` or the folder beside the checkout), against the session in process.
 enum Conformance {
@@ -64,7 +64,8 @@ struct Vector: Sendable, CustomTestStringConvertible {
         return cases.map { c in
             Vector(
                 id: c["id"] as? String ?? "?", steps: (c["steps"] as? [[String: Any]] ?? []).map(step),
-                closes: c["closes"] as? Bool ?? false, max354: c["max_354"] as? Int ?? 99, max250: c["max_250"] as? Int ?? 99)
+                closes: c["closes"] as? Bool ?? false, max354: c["max_354"] as? Int ?? 99,
+                max250: c["max_250"] as? Int ?? 99)
         }
     }()
 

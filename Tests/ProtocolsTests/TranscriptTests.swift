@@ -1,7 +1,7 @@
 import Foundation
 import Protocols
-import Testing
 import TestKit
+import Testing
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Transcripts/smtp")

@@ -89,7 +89,9 @@ import Testing
         let driver = driver(in: state)
         driver.feed(command + "\r\n")
         for line in ChunkingVerifier.replies(driver.takeOutput()).joined() {
-            if line.hasPrefix("3") || (line.hasPrefix("250") && (command.hasPrefix("EHLO") || command.hasPrefix("HELO"))) {
+            if line.hasPrefix("3")
+                || (line.hasPrefix("250") && (command.hasPrefix("EHLO") || command.hasPrefix("HELO")))
+            {
                 continue
             }
             let fields = line.dropFirst(4).prefix { $0 != " " }.split(separator: ".")

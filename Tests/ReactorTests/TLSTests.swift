@@ -37,7 +37,10 @@ struct Dialogue {
     let client = Recorder()
     let address: SocketAddress
 
-    init(_ serverContext: TLSContext, _ clientContext: TLSContext, name: String? = "mx.example", resume: TLSSession? = nil) throws {
+    init(
+        _ serverContext: TLSContext, _ clientContext: TLSContext, name: String? = "mx.example",
+        resume: TLSSession? = nil
+    ) throws {
         reactor = try realReactor()
         server.onOpened = { $0.startTLSServer(serverContext) }
         client.onOpened = { $0.startTLSClient(clientContext, serverName: name, resume: resume) }

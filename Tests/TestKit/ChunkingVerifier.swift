@@ -37,7 +37,9 @@ package struct ChunkingVerifier {
             for chunking in Self.chunkings {
                 let outcome = replay(chunking, order)
                 if let first {
-                    if outcome != first { failures.append("\(chunking), answers \(order): differs from the whole replay") }
+                    if outcome != first {
+                        failures.append("\(chunking), answers \(order): differs from the whole replay")
+                    }
                 } else {
                     first = outcome
                 }
@@ -78,7 +80,9 @@ package struct ChunkingVerifier {
                     failures.append(fail("wanted \(expected), got \(lines)"))
                 }
             case .contains(let text):
-                if !last.contains(where: { $0.dropFirst(4) == text }) { failures.append(fail("no line \(text) in \(last)")) }
+                if !last.contains(where: { $0.dropFirst(4) == text }) {
+                    failures.append(fail("no line \(text) in \(last)"))
+                }
             case .lacks(let text):
                 if last.contains(where: { $0.dropFirst(4).hasPrefix(text) }) { failures.append(fail("a line \(text)")) }
             case .body(let bytes):
@@ -86,7 +90,9 @@ package struct ChunkingVerifier {
                     failures.append(fail("body \(driver.bodies.last.map { $0.escapedText } ?? "none")"))
                 }
             case .closed(let reason):
-                if driver.close.map({ "\($0)" }) != reason { failures.append(fail("close is \(String(describing: driver.close))")) }
+                if driver.close.map({ "\($0)" }) != reason {
+                    failures.append(fail("close is \(String(describing: driver.close))"))
+                }
             }
         }
         if !pending.isEmpty { failures.append("replies left over: \(pending.escapedText)") }

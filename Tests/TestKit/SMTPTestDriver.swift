@@ -60,10 +60,15 @@ package final class SMTPTestDriver {
         world: @escaping (Question) -> Answer = { _ in .accepted }
     ) {
         session = SMTPSession(
-            configuration: configuration, peer: SMTPPeer(address: Array("192.0.2.9".utf8)), now: Instant(nanoseconds: 0))
+            configuration: configuration, peer: SMTPPeer(address: Array("192.0.2.9".utf8)), now: Instant(nanoseconds: 0)
+        )
         self.order = order
         self.world = world
-        if case .shuffled(let seed) = order { random = SeededRandom(seed: seed) } else { random = SeededRandom(seed: 0) }
+        if case .shuffled(let seed) = order {
+            random = SeededRandom(seed: seed)
+        } else {
+            random = SeededRandom(seed: 0)
+        }
         session.start()
         pump()
     }

@@ -3,7 +3,8 @@ import Base
 /// ESMTP parameters of MAIL and RCPT, after the path. The result is applied to the values given; the reply is an error.
 enum ParameterParser {
     private enum Keyword: UInt16 {
-        case size = 1, body = 2, smtpUTF8 = 4, ret = 8, envid = 16, requireTLS = 32, auth = 64, notify = 128, orcpt = 256
+        case size = 1, body = 2, smtpUTF8 = 4, ret = 8, envid = 16, requireTLS = 32, auth = 64, notify = 128, orcpt =
+            256
     }
 
     struct Context {
@@ -13,16 +14,21 @@ enum ParameterParser {
         var utf8: Bool
     }
 
-    static func mail(_ line: Span<UInt8>, from start: Int, into envelope: inout Envelope, _ context: Context) -> Reply? {
+    static func mail(_ line: Span<UInt8>, from start: Int, into envelope: inout Envelope, _ context: Context) -> Reply?
+    {
         var seen: UInt16 = 0
         var i = start
         while let parameter = next(line, &i) {
             guard case .found(let key, let value) = parameter else { return StandardReplies.syntax }
-            guard let keyword = mailKeyword(line.extracting(key), context) else { return StandardReplies.unknownParameter }
+            guard let keyword = mailKeyword(line.extracting(key), context) else {
+                return StandardReplies.unknownParameter
+            }
             // RFC 5321 §4.1.1.11; a parameter given twice is nowhere allowed.
             guard seen & keyword.rawValue == 0 else { return StandardReplies.duplicateParameter }
             seen |= keyword.rawValue
-            if let error = apply(keyword, line.extracting(value ?? 0..<0), value != nil, to: &envelope, context) { return error }
+            if let error = apply(keyword, line.extracting(value ?? 0..<0), value != nil, to: &envelope, context) {
+                return error
+            }
         }
         return nil
     }

@@ -167,6 +167,10 @@ extension SMTPSession {
         chunk = BDATCounter()
         if let refusal = done.refusal { return reply(refusal) }
         guard let transaction else { return close(.outOfSync) }
-        if done.isLast { endOfMessage(transaction, body: &body) } else { reply(StandardReplies.chunkReceived(done.size)) }
+        if done.isLast {
+            endOfMessage(transaction, body: &body)
+        } else {
+            reply(StandardReplies.chunkReceived(done.size))
+        }
     }
 }

@@ -9,10 +9,14 @@ extension SMTPSession {
         // RFC 6409 §4.3
         guard !configuration.requiresAuth || identity != nil else { return reply(StandardReplies.needsAuth) }
         let limits = configuration.limits
-        guard limits.messages == 0 || messageCount < limits.messages else { return reply(StandardReplies.tooManyMessages) }
+        guard limits.messages == 0 || messageCount < limits.messages else {
+            return reply(StandardReplies.tooManyMessages)
+        }
         guard let start = pathStart(line, "from:") else { return reply(StandardReplies.syntax) }
         var parser = PathParser(at: start)
-        guard let path = parser.path(in: line, allowsPostmaster: false) else { return reply(StandardReplies.senderSyntax) }
+        guard let path = parser.path(in: line, allowsPostmaster: false) else {
+            return reply(StandardReplies.senderSyntax)
+        }
         var envelope = Envelope(sender: nil)
         let context = parameterContext(utf8: false)
         if let error = ParameterParser.mail(line, from: parser.index, into: &envelope, context) { return reply(error) }

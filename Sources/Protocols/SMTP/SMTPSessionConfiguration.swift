@@ -30,7 +30,8 @@ package final class SMTPSessionConfiguration: Sendable {
     package init(
         hostname: [UInt8], kind: SMTPListenerKind = .mx, limits: SMTPLimits = SMTPLimits(), offersTLS: Bool = false,
         requiresTLS: Bool = false, offersAuth: Bool = false, requiresAuth: Bool? = nil,
-        software: [UInt8] = Array("Martlet".utf8), domainToASCII: @escaping @Sendable ([UInt8]) -> [UInt8]? = { _ in nil }
+        software: [UInt8] = Array("Martlet".utf8),
+        domainToASCII: @escaping @Sendable ([UInt8]) -> [UInt8]? = { _ in nil }
     ) {
         let isSubmission = kind == .submission || kind == .submissions
         let auth = offersAuth && isSubmission
@@ -45,8 +46,10 @@ package final class SMTPSessionConfiguration: Sendable {
         self.domainToASCII = domainToASCII
         banner = Capability.banner(hostname: hostname, software: software)
         ehloPlain = Capability.ehlo(
-            hostname: hostname, limits: limits, under: Capability.Condition(tls: false, offersTLS: offersTLS, auth: auth))
+            hostname: hostname, limits: limits,
+            under: Capability.Condition(tls: false, offersTLS: offersTLS, auth: auth))
         ehloTLS = Capability.ehlo(
-            hostname: hostname, limits: limits, under: Capability.Condition(tls: true, offersTLS: offersTLS, auth: auth))
+            hostname: hostname, limits: limits, under: Capability.Condition(tls: true, offersTLS: offersTLS, auth: auth)
+        )
     }
 }

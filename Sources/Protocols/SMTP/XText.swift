@@ -8,7 +8,9 @@ package enum XText {
             let c = text[i]
             if c == ASCII.plus {
                 // RFC 3461 §4: upper-case hexadecimal digits only; lower case is met in the wild and harmless.
-                guard i + 2 < text.count, Hex.value(text[i + 1]) != nil, Hex.value(text[i + 2]) != nil else { return false }
+                guard i + 2 < text.count, Hex.value(text[i + 1]) != nil, Hex.value(text[i + 2]) != nil else {
+                    return false
+                }
                 i += 3
             } else {
                 guard c > 0x20, c < 0x7F, c != ASCII.equals else { return false }
@@ -25,7 +27,8 @@ package enum XText {
         out.reserveCapacity(text.count)
         var i = 0
         while i < text.count {
-            if text[i] == ASCII.plus, i + 2 < text.count, let a = Hex.value(text[i + 1]), let b = Hex.value(text[i + 2]) {
+            if text[i] == ASCII.plus, i + 2 < text.count, let a = Hex.value(text[i + 1]), let b = Hex.value(text[i + 2])
+            {
                 out.append(a << 4 | b)
                 i += 3
             } else {
