@@ -6,6 +6,8 @@ let house: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .treatAllWarnings(as: .error),
+    // Small functions of Base and Protocols are called across modules on every command.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 /// No unsafe construct without the word `unsafe`.
 let pure = house + [.strictMemorySafety()]
@@ -33,6 +35,7 @@ let package = Package(
         .target(name: "CEpoll"),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
         .systemLibrary(name: "CSQLite"),
+        .target(name: "CSQLiteVFS", linkerSettings: [.linkedLibrary("sqlite3")]),
         .systemLibrary(name: "CIDN2"),
         .systemLibrary(name: "CCrypt"),
         lib("Base", ["CEpoll"], bytes),
@@ -44,7 +47,9 @@ let package = Package(
         lib("Reactor", ["Base", "CEpoll", "COpenSSL", "Handoff", "Telemetry"], house),
         lib("Store", ["Base", "Protocols", "Policy", "Handoff"], house),
         lib(
-            "StoreSQLite", ["Base", "Store", "Policy", "Protocols", "CSQLite", "CEpoll", "Handoff", "Telemetry"], house),
+            "StoreSQLite",
+            ["Base", "Store", "Policy", "Protocols", "CSQLite", "CSQLiteVFS", "CEpoll", "Handoff", "Telemetry"],
+            house),
         lib(
             "Server",
             [

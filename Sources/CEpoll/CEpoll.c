@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "CEpoll.h"
 
+#include <malloc.h>
+
 _Thread_local uint64_t mt_loop_id = 0;
 
 int32_t mt_accept(int fd, struct sockaddr_storage *a, uint32_t *n) {
@@ -16,3 +18,9 @@ int64_t mt_peer_uid(int fd) {
 }
 
 void mt_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void mt_tune_heap(int keep) {
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, keep);
+    mallopt(M_TOP_PAD, 1 << 20);
+}

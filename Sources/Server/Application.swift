@@ -14,6 +14,9 @@ import Telemetry
 package enum Application {
     package static let version = "0.1.0"
 
+    /// Free memory at the top of the heap that is not given back to the system.
+    private static let heapKept: Int32 = 64 << 20
+
     // sysexits(3)
     private static let unavailable: Int32 = 69
     private static let software: Int32 = 70
@@ -24,6 +27,7 @@ package enum Application {
     package static func serve(_ loaded: LoadedConfiguration) -> Int32 {
         mt_ignore_sigpipe()
         _ = mt_raise_nofile()
+        mt_tune_heap(heapKept)
         let log = Log(
             level: loaded.configuration.logging.level.logLevel, format: loaded.configuration.logging.logFormat)
         // Before any thread starts: a thread inherits the mask.

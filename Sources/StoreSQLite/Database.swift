@@ -1,4 +1,5 @@
 import CSQLite
+import CSQLiteVFS
 import Store
 
 /// One connection, confined to the thread (or the command) that opened it.
@@ -20,8 +21,10 @@ final class Database {
         _ = Self.memoryStatisticsOff
         var opened: OpaquePointer?
         let access = mode == .writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY
+        // The writer's log frames go out in one write; without the VFS that does it they go out one by one.
+        let vfs = mode == .writer ? mt_log_vfs(options.vfs).map { String(cString: $0) } ?? options.vfs : options.vfs
         // No mutex: a connection never leaves its thread.
-        let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX, options.vfs)
+        let code = sqlite3_open_v2(path, &opened, access | SQLITE_OPEN_NOMUTEX, vfs)
         guard code == SQLITE_OK, let opened else {
             sqlite3_close_v2(opened)
             throw StoreError(sqlite: code, detail: "open \(path)")

@@ -14,8 +14,8 @@ import Testing
         "Reactor": ["Base", "CEpoll", "COpenSSL", "Handoff", "Telemetry", "Synchronization"],
         "Store": ["Base", "Protocols", "Policy", "Handoff", "Synchronization"],
         "StoreSQLite": [
-            "Base", "Store", "Policy", "Protocols", "CSQLite", "CEpoll", "Handoff", "Telemetry", "Synchronization",
-            "Glibc",
+            "Base", "Store", "Policy", "Protocols", "CSQLite", "CSQLiteVFS", "CEpoll", "Handoff", "Telemetry",
+            "Synchronization", "Glibc",
         ],
         "Server": [
             "Base", "Protocols", "Policy", "Crypto", "Handoff", "Telemetry", "Reactor", "Store", "StoreSQLite",

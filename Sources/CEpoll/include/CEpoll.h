@@ -163,6 +163,9 @@ extern _Thread_local uint64_t mt_loop_id;
 static inline uint64_t mt_get_loop_id(void) { return mt_loop_id; }
 static inline void mt_set_loop_id(uint64_t id) { mt_loop_id = id; }
 void mt_name_thread(const char *name);
+/// Keeps freed memory of message bodies (chunks of 256 KiB) in the heap instead of giving each back to the system: half the
+/// CPU of a large message went into mapping and clearing pages. At most `keep` bytes at the top of each arena are kept.
+void mt_tune_heap(int keep);
 
 // signals
 static inline int32_t mt_signalfd_block(const int *signals, int count) {
