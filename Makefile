@@ -8,7 +8,7 @@ SWIFT ?= swift
 BINARIES := .build/release
 
 .DEFAULT_GOAL := build
-.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash soak ci install
+.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install
 
 # Debian packages: libraries to build with, then tools that tests use.
 setup:
@@ -62,8 +62,8 @@ compare: release bench
 crash: release bench
 	tools/crash.py --rounds $(RUNS)
 
-soak: release bench
-	tools/soak.py --seconds $(TIME)
+hostile: release bench
+	tools/hostile.py
 
 ci: check test tsan asan
 

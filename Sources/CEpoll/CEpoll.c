@@ -22,5 +22,5 @@ void mt_name_thread(const char *name) { pthread_setname_np(pthread_self(), name)
 void mt_tune_heap(int keep) {
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
     mallopt(M_TRIM_THRESHOLD, keep);
-    mallopt(M_TOP_PAD, 1 << 20);
+    mallopt(M_TOP_PAD, 4 << 20);
 }

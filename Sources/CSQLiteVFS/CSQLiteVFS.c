@@ -14,6 +14,7 @@ typedef struct {
     unsigned char *buffer;
     sqlite3_int64 start;  // where in the file the buffer belongs
     int used;
+    int direct;  // nothing is held back
 } log_file;
 
 static int flush(log_file *f) {
@@ -41,6 +42,7 @@ static int log_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at) {
 
 static int log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 at) {
     log_file *f = (log_file *)file;
+    if (f->direct) return f->real->pMethods->xWrite(f->real, from, n, at);
     if (f->used > 0 && (at != f->start + f->used || n > BUFFER_MAX - f->used)) {
         int status = flush(f);
         if (status != SQLITE_OK) return status;
@@ -129,6 +131,8 @@ static int log_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     f->real = (sqlite3_file *)(f + 1);
     int status = base->xOpen(base, name, f->real, flags, out_flags);
     if (status == SQLITE_OK) {
+        // Without it SQLite syncs in the middle of a frame and shows readers the rest before it is synced.
+        f->direct = !(f->real->pMethods->xDeviceCharacteristics(f->real) & SQLITE_IOCAP_POWERSAFE_OVERWRITE);
         f->file.pMethods = &log_methods;
     } else if (f->real->pMethods) {
         // A failed open may still have to be closed; the caller only knows of the outer file.
@@ -159,7 +163,8 @@ const char *mt_log_vfs(const char *base_name) {
         registration *r = &registrations[count];
         r->base = base;
         snprintf(r->name, sizeof r->name, count == 0 ? "martlet-log" : "martlet-log-%d", count);
-        // Every other method is the base's own; those that take the VFS are given the base by it or ignore it.
+        // Every other method is the base's own, called with our structure: right for bases whose other methods do not look
+        // at pAppData, as those of the unix VFS do not.
         r->vfs = *base;
         r->vfs.pNext = NULL;
         r->vfs.zName = r->name;

@@ -135,7 +135,9 @@ extension Reactor {
             switch tls.read(UnsafeMutableRawBufferPointer(rebasing: scratch[kept..<kept + room])) {
             case .progressed(let n): deliver(c, kept + n)
             case .wantsPeer: return
-            case .wantsRoom: return touch(c)
+            case .wantsRoom:
+                c.readWantsRoom = true
+                return touch(c)
             case .closed:
                 c.inputEnd = .tlsClosed
                 return
@@ -165,7 +167,8 @@ extension Reactor {
                 c.driver.secured(c, info)
                 return c.state == .open
             case .wantsPeer:
-                touch(c)
+                // Only for a flight that must go out: a flush comes here too, and would call for itself for ever.
+                if tls.outbound().count > 0 { touch(c) }
                 return false
             case .wantsRoom:
                 guard sendTLS(c, tls) else {
@@ -213,6 +216,10 @@ extension Reactor {
                 guard c.state == .open else { return }
             }
             guard flushTLS(c, tls, &budget) else { return }
+            if c.readWantsRoom {
+                c.readWantsRoom = false
+                c.offerInput()
+            }
         }
         guard c.state == .open, c.output.isEmpty else { return }
         if let reason = c.closeWhenFlushed { return endAfterFlush(c, reason) }

@@ -33,6 +33,8 @@ package final class Connection {
     var isPaused = false
     /// Something came while reading was paused, and the socket is no longer watched for more.
     var cameWhilePaused = false
+    /// The TLS engine cannot read before its own output went out.
+    var readWantsRoom = false
     var hadOutput = false
     /// A send failed: nothing more goes out.
     var isBroken = false
@@ -90,7 +92,7 @@ package final class Connection {
             if isBlocked { wanted.insert(.write) }
             // A pause usually ends before anything comes: the watch is only given up when something did.
             let mayRead =
-                !(isPaused && cameWhilePaused) && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
+                !(isPaused && cameWhilePaused) && !readWantsRoom && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
                 && output.count < reactor.limits.outputHighWater
             // A handshake is the connection's business, not the driver's.
             if mayRead || (tls?.isHandshaking == true && inputEnd == nil) { wanted.insert(.read) }

@@ -110,12 +110,13 @@ extension Reactor {
         let c = Connection(
             reactor: self, token: token, descriptor: socket.descriptor, peer: socket.peer, tag: listener.tag,
             isOutbound: false, driver: NoDriver.shared)
+        // First: an owner that was asked for a driver is told of the end, and counts on it.
+        guard io.add(socket.descriptor, .read, data: token.raw) >= 0 else { return refuse(socket.descriptor, listener) }
         guard let driver = listener.makeDriver(c) else {
             statistics.refused &+= 1
             return io.close(socket.descriptor)
         }
         c.driver = driver
-        guard io.add(socket.descriptor, .read, data: token.raw) >= 0 else { return refuse(socket.descriptor, listener) }
         connections.insert(c)
         statistics.accepted &+= 1
         driver.opened(c)

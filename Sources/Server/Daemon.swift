@@ -44,7 +44,9 @@ final class Daemon {
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
             relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
-            admission: Admission(maximum: configuration.smtp.maxConnections), metrics: metrics, log: log)
+            admission: Admission(
+                maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
+            metrics: metrics, log: log)
         listeners = try ListenerSet(configuration)
         try startLoops(configuration)
         health.setListening(true)

@@ -16,25 +16,22 @@ final class HTTPConnection: ConnectionDriver {
 
     func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int {
         c.setDeadline(afterSeconds: Self.idleSeconds)
-        var used = 0
-        while true {
-            let n = session.receive(bytes.extracting(used..<bytes.count))
-            used += n
-            let answered = answerRequests()
-            if n == 0 && !answered || used == bytes.count { break }
-        }
-        let output = session.takeOutput()
-        if !output.isEmpty { c.write(output) }
-        if session.isFinished { c.closeAfterFlush() }
+        let used = session.receive(bytes)
+        answerNext(c)
         return used
     }
 
-    private func answerRequests() -> Bool {
-        var any = false
-        while let request = session.next() {
-            session.respond(answer(request))
-            any = true
-        }
-        return any
+    func drained(_ c: Connection) {
+        answerNext(c)
+        if c.isOpen { c.offerInput() }
+    }
+
+    /// One answer at a time: the next is made when the last one is on its way, so that a pipelined burst of requests holds
+    /// up neither the loop nor its memory.
+    private func answerNext(_ c: Connection) {
+        if c.pendingOutput == 0, let request = session.next() { session.respond(answer(request)) }
+        let output = session.takeOutput()
+        if !output.isEmpty { c.write(output) }
+        if session.isFinished { c.closeAfterFlush() }
     }
 }

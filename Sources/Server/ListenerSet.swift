@@ -52,11 +52,15 @@ final class ListenerSet: Sendable {
             let target: ListenTarget =
                 index < inherited.count ? .inherited(inherited[index]) : .inet(try entry.address.socketAddress())
             try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
-                guard admission.enter() else {
+                switch admission.enter(c.peer.addressBytes) {
+                case .admitted: return SMTPConnection(c, loop: loop, listener: context)
+                case .full:
                     metrics.connections.add(context.label, .limit)
-                    return nil
+                    return RefusedConnection(Self.overflow)
+                case .fullForPeer:
+                    metrics.connections.add(context.label, .limitPerIP)
+                    return RefusedConnection(Self.overflow)
                 }
-                return SMTPConnection(c, loop: loop, listener: context)
             }
         }
     }

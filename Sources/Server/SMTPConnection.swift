@@ -26,6 +26,8 @@ final class SMTPConnection: ConnectionDriver {
     private var closing = false
     /// A question was answered on the spot: the session may be able to go on.
     private var answeredNow = false
+    /// The session has replies to get rid of before it reads on.
+    private var awaitsDrain = false
 
     init(_ c: Connection, loop: LoopContext, listener: ListenerContext) {
         self.loop = loop
@@ -84,13 +86,34 @@ final class SMTPConnection: ConnectionDriver {
             answeredNow = false
             runEffects(c)
             // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
-            if c.isTLS != wasTLS { return bytes.count }
-            if n == 0, !answeredNow { break }
+            if c.isTLS != wasTLS {
+                if used < bytes.count { noteInjection(bytes.count - used) }
+                return bytes.count
+            }
+            if n == 0, !answeredNow {
+                awaitsDrain = session.outputIsFull
+                break
+            }
         }
         sendOutput(c)
         applyBackPressure(c)
-        armDeadline(c)
+        // A line that only grows does not buy time; a whole one, or octets of a body, does.
+        if used > 0 || session.isSuspended { armDeadline(c) }
         return closing ? bytes.count : used
+    }
+
+    /// A burst's replies are out: what is left of the burst may be read.
+    func drained(_ c: Connection) {
+        guard awaitsDrain, !closing else { return }
+        awaitsDrain = false
+        applyBackPressure(c)
+    }
+
+    private func noteInjection(_ octets: Int) {
+        loop.services.log.warning("starttls_injection") {
+            $0.add("peer", peer)
+            $0.add("discarded", octets)
+        }
     }
 
     func timedOut(_ c: Connection) {
@@ -101,7 +124,7 @@ final class SMTPConnection: ConnectionDriver {
 
     func closed(_ c: Connection, _ reason: CloseReason) {
         loop.services.metrics.sessions.add(listener.label, -1)
-        loop.services.admission.leave()
+        loop.services.admission.leave(peerAddress)
         if case .tlsFailed(let text) = reason {
             loop.services.metrics.tlsSessions.add(.unknown, .failed)
             loop.services.log.info("tls_failed") {
@@ -158,7 +181,9 @@ final class SMTPConnection: ConnectionDriver {
             case .close(let reason): close(c, reason)
             case .note(let note): take(note)
             case .transactionStarted: resolved.removeAll(keepingCapacity: true)
-            case .transactionAborted: resolved = []
+            case .transactionAborted:
+                resolved = []
+                if !session.isReceivingBody, !session.isInTransaction { body.discard() }
             }
         }
     }
@@ -203,7 +228,9 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     /// While an answer is owed nothing is read: a client that ends its side after QUIT still gets all its replies.
-    private var holdsInput: Bool { session.isSuspended || body.chunksUnderWay >= Self.chunksUnderWayMax }
+    private var holdsInput: Bool {
+        awaitsDrain || session.isSuspended || body.chunksUnderWay >= Self.chunksUnderWayMax
+    }
 
     private func applyBackPressure(_ c: Connection) {
         if holdsInput {

@@ -9,7 +9,6 @@ enum StoreReplies {
     static let storeBusy = Reply(452, EnhancedStatus(4, 3, 1), "Cannot take the message now, try again later")
     static let storeFull = Reply(452, EnhancedStatus(4, 3, 1), "Out of disk space, try again later")
     static let storeFailed = Reply(451, EnhancedStatus(4, 3, 0), "The message could not be stored, try again later")
-    static let messageInvalid = Reply(554, EnhancedStatus(5, 3, 0), "The message cannot be stored")
 
     static let unknownRecipient = Reply(550, EnhancedStatus(5, 1, 1), "No such mailbox here")
     static let disabledRecipient = Reply(550, EnhancedStatus(5, 2, 1), "The mailbox takes no mail")
@@ -39,8 +38,8 @@ enum StoreReplies {
         switch error {
         case .unavailable(.diskFull): storeFull
         case .unavailable(.busy): storeBusy
-        case .unavailable(.inputOutput), .unavailable(.stopped), .corrupt, .conflict, .notFound: storeFailed
-        case .invalid: messageInvalid
+        // `invalid` is a fault of ours too: a session never submits what the store could rightly refuse.
+        case .unavailable(.inputOutput), .unavailable(.stopped), .corrupt, .conflict, .notFound, .invalid: storeFailed
         }
     }
 }

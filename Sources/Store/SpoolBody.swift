@@ -21,7 +21,7 @@ package struct SpoolExtent: Sendable, Hashable {
 /// come and stops reading from its peer at a handful.
 package final class SpoolBody: Sendable {
     /// Most octets of a chunk; larger ones are refused.
-    package static let chunkMax = 1 << 18
+    package static let chunkMax = 1 << 16
 
     private struct State {
         var extents: [SpoolExtent] = []

@@ -26,6 +26,8 @@ package final class DirectStore {
     static func prepare(_ paths: StorePaths) throws(StoreError) -> StoreLock {
         let made = mt_mkdir(paths.folder, 0o700)
         if made < 0, made != -EEXIST { throw StoreError(errno: made) }
+        // A new folder's own name must outlast a power cut too.
+        if made >= 0 { try SpoolDirectory.sync(path: paths.folder + "/..") }
         return try StoreLock(path: paths.lock)
     }
 

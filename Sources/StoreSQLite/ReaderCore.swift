@@ -19,6 +19,8 @@ final class ReaderCore {
                 if case .job(let job) = message { answer(job) }
             }
             if shared.readersStopping.load(ordering: .acquiring) { break }
+            // A swept segment gives its room back only when nobody has it open.
+            session?.spool.closeAll()
             inbox.wait()
         }
         session = nil

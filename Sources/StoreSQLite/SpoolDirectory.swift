@@ -102,7 +102,10 @@ final class SpoolDirectory: Sendable {
     }
 
     /// Makes the new file's name durable.
-    func syncFolder() throws(StoreError) {
+    func syncFolder() throws(StoreError) { try Self.sync(path: path) }
+
+    /// Makes the names in the folder durable.
+    static func sync(path: String) throws(StoreError) {
         let descriptor = mt_open(path, O_RDONLY | O_DIRECTORY, 0)
         if descriptor < 0 { throw StoreError(errno: descriptor) }
         defer { _ = mt_close(descriptor) }

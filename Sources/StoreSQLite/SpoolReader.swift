@@ -9,8 +9,11 @@ final class SpoolReader {
 
     init(path: String) { self.path = path }
 
-    deinit {
+    deinit { closeAll() }
+
+    func closeAll() {
         for file in open { _ = mt_close(file.descriptor) }
+        open.removeAll()
     }
 
     private func descriptor(_ segment: Int64) throws(StoreError) -> Int32 {

@@ -74,11 +74,12 @@ final class WriterConnection {
     func sweep(_ spool: SpoolDirectory) throws(StoreError) {
         let idle = spool.idleSegments()
         if idle.isEmpty { return }
-        let live = Set(
-            try database.statement("SELECT DISTINCT segment FROM spool_extent").rows { (row) throws(StoreError) in
-                row.integer(0)
-            })
-        for segment in idle where !live.contains(segment.number) { spool.remove(segment) }
+        // One probe of the index a segment: looking at all rows would hold up the mail.
+        for segment in idle {
+            let probe = try database.statement("SELECT 1 FROM spool_extent WHERE segment=? LIMIT 1")
+            let isNamed = try probe.bind(1, segment.number).first { (_) throws(StoreError) in true } ?? false
+            if !isNamed { spool.remove(segment) }
+        }
     }
 
     /// Segment numbers rows remember must not be given out again.

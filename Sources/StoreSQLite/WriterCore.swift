@@ -264,6 +264,8 @@ final class WriterCore {
     }
 
     private func idle() {
+        // While it is set no large body comes this way, so nobody else would see that there is room again.
+        if shared.gateway.isDiskLow { _ = shared.isDiskLow() }
         if connection == nil { return retryIfDue() }
         publishSnapshot()
         if let connection, connection.logOctets(pageSize: pageSize) > 0, mt_monotonic_ns() >= idleAt {
@@ -308,7 +310,9 @@ final class WriterCore {
             let now = mt_monotonic_ns()
             return retryAt > now ? Int32(min(60_000, (retryAt - now) / 1_000_000 + 1)) : 0
         }
-        if connection.logOctets(pageSize: pageSize) > 0 || snapshotDue { return options.idleMilliseconds }
+        if connection.logOctets(pageSize: pageSize) > 0 || snapshotDue || shared.gateway.isDiskLow {
+            return options.idleMilliseconds
+        }
         return Int32(min(60_000, max(1, options.sweepSeconds * 1000)))
     }
 

@@ -261,6 +261,34 @@ def read_replies(f, count):
     return out
 
 
+def test_a_burst_with_more_replies_than_fit_is_answered_to_its_end(s):
+    count = 6000
+    for tls in (False, True):
+        c = socket.create_connection(("127.0.0.1", s.submissions if tls else s.mx), timeout=60)
+        if tls:
+            c = context().wrap_socket(c)
+        f = c.makefile("rb")
+        f.readline()
+        c.sendall(b"NOOP\r\n" * count)
+        if not tls:
+            c.shutdown(socket.SHUT_WR)
+        answered = [f.readline() for _ in range(count)]
+        assert all(a.startswith(b"250 ") for a in answered), answered[-1]
+        c.close()
+
+
+def test_pipelined_scrapes_are_all_answered(s):
+    c = socket.create_connection(("127.0.0.1", s.metrics), timeout=60)
+    c.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 300 + b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    text = b""
+    while True:
+        part = c.recv(65536)
+        if not part:
+            break
+        text += part
+    assert text.count(b"HTTP/1.1 200 OK") == 301 and b"martlet_build_info" in text
+
+
 def test_bdat_large_body_is_byte_exact(s):
     sent = message("large-1", "0123456789abcdef" * 64 + "\r\n" + ("x" * 76 + "\r\n") * 40_000)
     c = socket.create_connection(("127.0.0.1", s.mx))

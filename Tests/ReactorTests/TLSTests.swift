@@ -56,6 +56,24 @@ struct Dialogue {
 }
 
 @Suite struct TLSTests {
+    /// A peer that says nothing in its handshake costs turns only when something happens.
+    @Test func silentHandshakeDoesNotSpin() throws {
+        let certificates = try Certificates()
+        let reactor = try realReactor()
+        let server = Recorder()
+        let context = try certificates.server()
+        server.onOpened = { $0.startTLSServer(context) }
+        let address = try reactor.listen(.inet(loopback)) { _ in server }
+        let silent = try RawSocket(port: address.port)
+        turn(reactor, until: { server.connection != nil })
+        let before = reactor.statistics.turns
+        var isOver = false
+        reactor.after(0.3) { isOver = true }
+        while !isOver { reactor.turn() }
+        #expect(reactor.statistics.turns - before < 50)
+        withExtendedLifetime(silent) {}
+    }
+
     @Test(arguments: [TLSVersion.tls12, .tls13]) func bothSidesAgree(_ version: TLSVersion) throws {
         let certificates = try Certificates()
         let d = try Dialogue(try certificates.server { $0.maximumVersion = version }, try clientContext())

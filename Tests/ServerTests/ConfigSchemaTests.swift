@@ -23,7 +23,7 @@ import Testing
             "tls.min_version=1.3", "tls.session_tickets=false", "tls.acme.directory=https://ca.example/d",
             "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",
             "tls.certificates=[{\"certificate\":\"/c\",\"key\":\"/k\",\"names\":[\"*.example.org\"]}]",
-            "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"lmtp\",\"proxy_protocol\":true,\"session_tickets\":false}]",
+            "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"submission\",\"tls\":\"required\",\"session_tickets\":false}]",
             "dns.forward=127.0.0.1@53", "dns.trust_anchor_file=/t", "dns.root_hints=/r", "dns.timeout=3s",
             "store.path=/s", "store.min_free_bytes=1GiB", "delivery.queue_workers=5", "delivery.retry_intervals=1m,2m",
             "delivery.max_age=2d", "delivery.delay_warning=0",

@@ -146,6 +146,7 @@ struct PathParser {
         let start = index
         var labelStart = index
         var isUTF8 = false
+        var labelIsUTF8 = false
         while true {
             let c = index < line.count ? line[index] : 0
             if ASCII.isAlphanumeric(c) {
@@ -157,10 +158,14 @@ struct PathParser {
                 // RFC 6531 §3.3: sub-domain is extended by U-label; the mapping judges the label as a whole.
                 guard let n = UTF8Check.sequenceLength(in: line, at: index) else { return nil }
                 isUTF8 = true
+                labelIsUTF8 = true
                 index += n
             } else {
-                guard Self.isLabel(from: labelStart, to: index, in: line) else { return nil }
+                // RFC 5890 §2.3.2.1: the 63 octets are the A-label's, which the mapping checks.
+                let octetsMax = labelIsUTF8 ? Self.domainOctetsMax : Self.labelOctetsMax
+                guard Self.isLabel(from: labelStart, to: index, octetsMax, in: line) else { return nil }
                 guard c == ASCII.dot else { break }
+                labelIsUTF8 = false
                 index += 1
                 labelStart = index
             }
@@ -171,8 +176,11 @@ struct PathParser {
         return (domain, isUTF8)
     }
 
-    private static func isLabel(from start: Int, to end: Int, in line: Span<UInt8>) -> Bool {
-        end > start && end - start <= 63 && line[end - 1] != ASCII.hyphen
+    // RFC 1035 §2.3.4
+    private static let labelOctetsMax = 63
+
+    private static func isLabel(from start: Int, to end: Int, _ octetsMax: Int, in line: Span<UInt8>) -> Bool {
+        end > start && end - start <= octetsMax && line[end - 1] != ASCII.hyphen
     }
 
     // RFC 5321 §4.1.3

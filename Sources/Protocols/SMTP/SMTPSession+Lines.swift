@@ -8,6 +8,9 @@ extension SMTPSession {
         guard let lf = ByteScan.firstIndex(of: ASCII.lf, in: bytes, from: from) else {
             scanned = bytes.count - i
             if scanned > lineOctetsMax(bytes.extracting(i..<bytes.count)), mayRun(nil) {
+                if looksLikeBDAT(bytes.extracting(i..<bytes.count)) {
+                    return end(StandardReplies.bdatSyntax, .outOfSync)
+                }
                 startDiscarding(bytes, &i)
             }
             return
@@ -18,6 +21,7 @@ extension SMTPSession {
         }
         let length = lf + 1 - i
         if length > lineOctetsMax(bytes.extracting(i..<lf)) {
+            if looksLikeBDAT(bytes.extracting(i..<lf)) { return end(StandardReplies.bdatSyntax, .outOfSync) }
             startDiscarding(bytes, &i)
             return
         }
@@ -29,7 +33,14 @@ extension SMTPSession {
         dispatch(line.extracting(0..<trimmedCount(line, line.count - 1)), body: &body)
     }
 
+    /// Octets of unknown number follow whatever looks like BDAT: reading them as commands would be worse than hanging up.
+    private func looksLikeBDAT(_ line: Span<UInt8>) -> Bool {
+        phase != .authResponse && line.count > 4 && !ASCII.isAlphanumeric(line[4])
+            && ASCII.equalIgnoringCase(line.extracting(0..<4), "bdat")
+    }
+
     private mutating func bareLineEnding() {
+        running = nil
         effects.append(.note(.bareLineEnding))
         end(StandardReplies.bareLineEnding, .bareLineEnding)
     }
@@ -106,6 +117,7 @@ extension SMTPSession {
                 effects.append(.note(.foreignProtocol))
                 return end(StandardReplies.foreignProtocol, .foreignProtocol)
             }
+            if looksLikeBDAT(line) { return end(StandardReplies.bdatSyntax, .outOfSync) }
             return reply(StandardReplies.unknownCommand)
         }
         // BDAT judges for itself, because octets follow it whatever is answered.

@@ -23,7 +23,9 @@ extension SMTPSession {
         if case .mailbox(let mailbox) = path {
             switch mapped(mailbox, utf8: envelope.smtpUTF8) {
             case .address(let address): envelope.sender = address
-            case .refused(let error): return reply(error)
+            case .refused(let error):
+                // RFC 6531 §3.5: 550 to MAIL, 553 to RCPT.
+                return reply(error == StandardReplies.addressNeedsUTF8 ? StandardReplies.senderNeedsUTF8 : error)
             }
         }
         transaction = Transaction(envelope)

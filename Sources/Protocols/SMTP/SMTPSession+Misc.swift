@@ -12,6 +12,7 @@ extension SMTPSession {
         hadCommand = true
         isESMTP = verb == .ehlo
         if isESMTP {
+            outcomes.note(.ehlo, StandardReplies.ok)
             // RFC 2034 §4: no enhanced code in the reply to EHLO and HELO.
             output.append(contentsOf: tls == nil ? configuration.ehloPlain : configuration.ehloTLS)
         } else {

@@ -44,6 +44,7 @@ extension SMTPSession {
     /// A last reply, then the close.
     mutating func end(_ last: Reply, _ reason: SessionClose) {
         guard phase != .closed else { return }
+        outcomes.note(running, last)
         // Replies that wait for answers will not come; the 421 speaks for them all (RFC 5321 §3.8).
         last.append(to: &output)
         close(reason)

@@ -120,9 +120,15 @@ package struct SMTPSession: ~Copyable {
     }
 
     /// The deadline passed: 421 and close, in whatever state.
-    package mutating func timedOut() { end(StandardReplies.timeout, .timeout) }
+    package mutating func timedOut() {
+        running = nil
+        end(StandardReplies.timeout, .timeout)
+    }
     /// The server stops: 421 and close.
-    package mutating func shutdown() { end(StandardReplies.shutdown, .shutdown) }
+    package mutating func shutdown() {
+        running = nil
+        end(StandardReplies.shutdown, .shutdown)
+    }
 
     /// The peer is gone; nothing can be said any more.
     package mutating func peerClosed() {

@@ -64,6 +64,7 @@ package enum StandardReplies {
     package static let textLineTooLong = Reply(550, EnhancedStatus(5, 6, 0), "Message refused: a line is too long")
     package static let messageTooBig = Reply(552, EnhancedStatus(5, 3, 4), "Message exceeds the size limit")
     package static let headerTooBig = Reply(552, EnhancedStatus(5, 3, 4), "Header section exceeds the size limit")
+    package static let senderNeedsUTF8 = Reply(550, EnhancedStatus(5, 6, 7), "Non-ASCII address without SMTPUTF8")
     package static let addressNeedsUTF8 = Reply(553, EnhancedStatus(5, 6, 7), "Non-ASCII address without SMTPUTF8")
     package static let badUTF8Domain = Reply(501, EnhancedStatus(5, 1, 2), "Not a valid internationalised domain name")
     package static let noValidRecipients = Reply(554, EnhancedStatus(5, 5, 1), "No valid recipients")

@@ -181,6 +181,8 @@ struct ConfigLoader {
                     "smtp.listeners", "[\(i)]: kind submissions speaks TLS from the first byte; set tls to \"required\""
                 )
             }
+            if listener.kind == .lmtp { complain("smtp.listeners", "[\(i)]: kind lmtp is not available yet") }
+            if listener.proxyProtocol { complain("smtp.listeners", "[\(i)]: proxy_protocol is not available yet") }
             let same = smtp.listeners[..<i].contains { $0.address == listener.address }
             if same, listener.address.port != 0 {
                 complain("smtp.listeners", "[\(i)]: \(listener.address) is used twice")

@@ -21,6 +21,7 @@ extension Configuration {
 
     /// `smtp.reactors`, or the machine's cores less one, at least one.
     package var reactorCount: Int {
-        smtp.reactors > 0 ? smtp.reactors : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1)
+        // A message id has five bits for its loop.
+        min(32, smtp.reactors > 0 ? smtp.reactors : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1))
     }
 }

@@ -8,6 +8,8 @@ extension ControlService {
     private static let sliceOctets = 196_608
     /// Messages of a folder verified in one step.
     private static let verifyPage = 200
+    /// Octets read back in one step, but for a larger single message.
+    private static let verifyOctets = 16 << 20
 
     func mailboxList(_ text: [UInt8], _ folderName: [UInt8], _ limit: Int, _ format: ControlFormat) -> ControlWork {
         guard let address = ControlAddress.mailbox(text) else { return Self.badAddress(text) }
@@ -145,7 +147,13 @@ extension ControlService {
                 place.account, folder: place.folder, before: state.before.map(MessageID.init(rawValue:)),
                 limit: Self.verifyPage)
             var complaints: [String] = []
+            var looked = 0
+            var octets = 0
             for summary in page {
+                if octets >= Self.verifyOctets { break }
+                looked += 1
+                octets += summary.size
+                state.before = summary.id.rawValue
                 state.messages += 1
                 state.octets += summary.size
                 if let problem = Self.problem(session, summary) {
@@ -153,8 +161,7 @@ extension ControlService {
                     complaints.append("message \(ControlText.shown(summary.id.text)): \(problem)")
                 }
             }
-            state.before = page.last?.id.rawValue
-            if page.count < Self.verifyPage {
+            if page.count < Self.verifyPage, looked == page.count {
                 // Done with this folder: the next look is for the one after it.
                 state.folder = place.folder.rawValue + 1
                 state.before = nil

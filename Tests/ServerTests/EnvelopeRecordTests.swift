@@ -1,0 +1,37 @@
+import Protocols
+import Testing
+
+@testable import Server
+
+@Suite struct EnvelopeRecordTests {
+    private func sample() -> EnvelopeRecord {
+        var record = EnvelopeRecord()
+        record.helo = Array("client.example".utf8)
+        record.peer = Array("192.0.2.1".utf8)
+        record.identity = Array("bob@example.org".utf8)
+        record.tlsVersion = Array("TLSv1.3".utf8)
+        record.envid = Array("QQ314159".utf8)
+        record.ret = .headers
+        record.bodyType = .eightBitMIME
+        record.smtpUTF8 = true
+        record.requireTLS = true
+        return record
+    }
+
+    @Test func comesBackAsItWas() {
+        #expect(EnvelopeRecord(encoded: sample().encoded()) == sample())
+        #expect(EnvelopeRecord(encoded: []) == EnvelopeRecord())
+    }
+
+    @Test func skipsWhatANewerServerWrote() {
+        let bytes = sample().encoded() + [200, 0, 2, 1, 2]
+        #expect(EnvelopeRecord(encoded: bytes) == sample())
+    }
+
+    @Test func refusesWhatBreaksOff() {
+        let bytes = sample().encoded()
+        let ends = (1..<bytes.count).filter { EnvelopeRecord(encoded: Array(bytes[..<$0])) == nil }
+        // Only at the end of a value does a shorter record make sense: there are eight before the last.
+        #expect(ends.count == bytes.count - 1 - 8)
+    }
+}
