@@ -93,7 +93,7 @@ def sessions(martlet, config):
 
 
 def summary(report):
-    dot = report["latency_ms"].get("dot", {})
+    dot = report["latency_ms"].get("dot_250", {})
     return (f"{report['acknowledged']} messages, {report['failed']} failed, dot to 250: "
             f"p50 {dot.get('p50')} ms, p99 {dot.get('p99')} ms, max {dot.get('max')} ms")
 

@@ -331,7 +331,7 @@ def test_aliases_catch_all_quota_and_domain_rules(s):
     s.cli("account", "add", "small@e2e.test", "--password-stdin", "--quota", "4096", input=b"pw-pw-pw-pw\n")
     with smtplib.SMTP("127.0.0.1", s.mx) as c:
         c.sendmail("a@remote.example", ["small@e2e.test"], message("quota-1", "y\r\n" * 1200))
-        c.mail("a@remote.example")
+        c.mail("a@remote.example", ["SIZE=500"])
         assert c.rcpt("small@e2e.test")[0] == 452, "the mailbox is full"
 
 
