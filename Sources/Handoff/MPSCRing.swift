@@ -2,21 +2,13 @@ import Synchronization
 
 /// A bounded lock-free queue for many producers and one consumer (Vyukov's array queue).
 ///
-/// Safe to share because each slot's sequence number hands its value over: a producer owns a slot between winning the
-/// ticket and the releasing store of the sequence, the consumer between the acquiring load and its own releasing store.
+/// Safety: each slot's sequence number hands its value over: a producer owns the value between winning the ticket and the
+/// releasing store of the sequence, the consumer between the acquiring load and its own releasing store. `head` is the
+/// consumer's alone.
 package final class MPSCRing<Element>: @unchecked Sendable {
-    // Safety: see above; `slots` and `head` are touched only by the slot's owner and the one consumer.
-    private struct Slot: ~Copyable {
-        let sequence: Atomic<Int>
-        var value: Element?
-
-        init(_ index: Int) {
-            sequence = Atomic(index)
-            value = nil
-        }
-    }
-
-    private let slots: UnsafeMutablePointer<Slot>
+    // Apart from the values: to the language an access to a part of a slot is an access to all of it.
+    private let sequences: UnsafeMutablePointer<Atomic<Int>>
+    private let values: UnsafeMutablePointer<Element?>
     private let mask: Int
     private let tail = Atomic<Int>(0)
     private var head = 0
@@ -26,27 +18,30 @@ package final class MPSCRing<Element>: @unchecked Sendable {
         var size = 2
         while size < capacity { size *= 2 }
         mask = size - 1
-        slots = .allocate(capacity: size)
-        for i in 0..<size { (slots + i).initialize(to: Slot(i)) }
+        sequences = .allocate(capacity: size)
+        for i in 0..<size { (sequences + i).initialize(to: Atomic(i)) }
+        values = .allocate(capacity: size)
+        values.initialize(repeating: nil, count: size)
     }
 
     deinit {
-        (slots).deinitialize(count: mask + 1)
-        slots.deallocate()
+        sequences.deinitialize(count: mask + 1)
+        sequences.deallocate()
+        values.deinitialize(count: mask + 1)
+        values.deallocate()
     }
 
     /// False when the ring is full. Any thread.
     package func push(_ value: sending Element) -> Bool {
         var ticket = tail.load(ordering: .relaxed)
         while true {
-            let slot = slots + (ticket & mask)
-            let gap = slot.pointee.sequence.load(ordering: .acquiring) - ticket
+            let sequence = sequences + (ticket & mask)
+            let gap = sequence.pointee.load(ordering: .acquiring) - ticket
             if gap == 0 {
-                let (won, seen) = tail.weakCompareExchange(
-                    expected: ticket, desired: ticket + 1, ordering: .relaxed)
+                let (won, seen) = tail.weakCompareExchange(expected: ticket, desired: ticket + 1, ordering: .relaxed)
                 if won {
-                    slot.pointee.value = value
-                    slot.pointee.sequence.store(ticket + 1, ordering: .releasing)
+                    (values + (ticket & mask)).pointee = value
+                    sequence.pointee.store(ticket + 1, ordering: .releasing)
                     return true
                 }
                 ticket = seen
@@ -60,18 +55,16 @@ package final class MPSCRing<Element>: @unchecked Sendable {
 
     /// The oldest element, or nil. Only the consuming thread.
     package func pop() -> Element? {
-        let slot = slots + (head & mask)
-        guard slot.pointee.sequence.load(ordering: .acquiring) == head + 1 else { return nil }
-        let value = slot.pointee.value.take()
-        slot.pointee.sequence.store(head + mask + 1, ordering: .releasing)
+        let sequence = sequences + (head & mask)
+        guard sequence.pointee.load(ordering: .acquiring) == head + 1 else { return nil }
+        let value = (values + (head & mask)).pointee.take()
+        sequence.pointee.store(head + mask + 1, ordering: .releasing)
         head += 1
         return value
     }
 
     /// Whether the consumer would find nothing. Only the consuming thread.
-    package var isEmpty: Bool {
-        (slots + (head & mask)).pointee.sequence.load(ordering: .acquiring) != head + 1
-    }
+    package var isEmpty: Bool { sequences[head & mask].load(ordering: .acquiring) != head + 1 }
 
     /// Elements pushed and not yet popped, seen from the consuming thread.
     package var depth: Int { max(0, tail.load(ordering: .relaxed) - head) }

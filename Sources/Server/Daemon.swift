@@ -77,7 +77,8 @@ final class Daemon {
         for index in 0..<configuration.reactorCount {
             let plan = LoopPlan(
                 index: index, configuration: configuration, services: services, listeners: listeners,
-                inherited: index == 0 ? inherited : [],
+                // The first loop takes the descriptors themselves, the others copies: each closes its own.
+                inherited: index == 0 ? inherited : inherited.map { mt_duplicate($0) },
                 operators: index == 0 ? operatorServices() : nil)
             loops.append(try Self.start(plan))
         }

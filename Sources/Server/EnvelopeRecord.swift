@@ -14,9 +14,18 @@ struct EnvelopeRecord: Equatable {
     var bodyType = BodyType.sevenBit
     var smtpUTF8 = false
     var requireTLS = false
+    /// Only recipients that came with DSN parameters.
+    var recipients: [Recipient] = []
+
+    struct Recipient: Equatable {
+        var address: [UInt8]
+        var notify: DSNNotify
+        /// Empty: not given.
+        var orcpt: [UInt8]
+    }
 
     private enum Tag: UInt8 {
-        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS
+        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient
     }
 
     init() {}
@@ -32,6 +41,9 @@ struct EnvelopeRecord: Equatable {
         bodyType = envelope.bodyType
         smtpUTF8 = envelope.smtpUTF8
         requireTLS = envelope.requireTLS
+        for r in envelope.recipients where !r.notify.isEmpty || r.orcpt != nil {
+            recipients.append(Recipient(address: r.address.wire, notify: r.notify, orcpt: r.orcpt ?? []))
+        }
     }
 
     func encoded() -> [UInt8] {
@@ -54,6 +66,14 @@ struct EnvelopeRecord: Equatable {
         if bodyType != .sevenBit { put(.bodyType, [bodyType.rawValue]) }
         if smtpUTF8 { put(.smtpUTF8, [1]) }
         if requireTLS { put(.requireTLS, [1]) }
+        for r in recipients {
+            put(
+                .recipient,
+                [
+                    r.notify.rawValue, UInt8(truncatingIfNeeded: r.orcpt.count >> 8),
+                    UInt8(truncatingIfNeeded: r.orcpt.count),
+                ] + r.orcpt + r.address)
+        }
         return out
     }
 
@@ -82,6 +102,16 @@ struct EnvelopeRecord: Equatable {
         case .bodyType: bodyType = BodyType(rawValue: first) ?? .sevenBit
         case .smtpUTF8: smtpUTF8 = true
         case .requireTLS: requireTLS = true
+        case .recipient: readRecipient(value)
         }
+    }
+
+    private mutating func readRecipient(_ value: [UInt8]) {
+        guard value.count >= 3 else { return }
+        let end = 3 + (Int(value[1]) << 8 | Int(value[2]))
+        guard end <= value.count else { return }
+        recipients.append(
+            Recipient(
+                address: Array(value[end...]), notify: DSNNotify(rawValue: value[0]), orcpt: Array(value[3..<end])))
     }
 }

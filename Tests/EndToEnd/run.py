@@ -409,6 +409,34 @@ def test_control_socket_survives_garbage_and_is_private(s):
     assert b"ready" in s.cli("status").stdout
 
 
+def test_socket_activation_and_readiness(_, binary):
+    """A service manager's listening sockets are used, and it is told when the server is ready and when it stops."""
+    s = Server(binary, smtp__reactors=2)
+    try:
+        s.populate()
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = os.path.join(s.folder, "notify")
+        notify.bind(path)
+        notify.settimeout(30)
+        held = socket.socket()
+        held.bind(("127.0.0.1", 0))
+        held.listen(16)
+        script = 'exec 3<&%d; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' % held.fileno()
+        s.process = subprocess.Popen(
+            ["bash", "-c", script, "x", f"{binary}/martlet", "serve", "--config", s.config], pass_fds=[held.fileno()],
+            env=dict(os.environ, NOTIFY_SOCKET=path), stderr=subprocess.DEVNULL)
+        assert notify.recv(100) == b"READY=1"
+        for i in range(8):
+            with smtplib.SMTP("127.0.0.1", held.getsockname()[1]) as c:
+                c.sendmail("a@remote.example", ["alice@e2e.test"], message(f"inherited-{i}"))
+        s.received("inherited-7")
+        s.process.terminate()
+        assert notify.recv(100) == b"STOPPING=1"
+        assert s.process.wait(40) == 0
+    finally:
+        s.__exit__()
+
+
 def fault_server(binary):
     need("gcc")
     folder = tempfile.mkdtemp(prefix="martlet-fault-")

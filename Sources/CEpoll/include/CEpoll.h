@@ -80,6 +80,7 @@ static inline int64_t mt_sendv(int fd, const struct iovec *v, int n) {
 }
 static inline int64_t mt_pread(int fd, void *p, size_t n, int64_t off) { return mt_value(pread(fd, p, n, off)); }
 static inline int64_t mt_pwrite(int fd, const void *p, size_t n, int64_t off) { return mt_value(pwrite(fd, p, n, off)); }
+static inline int32_t mt_duplicate(int fd) { return (int32_t)mt_value(fcntl(fd, F_DUPFD_CLOEXEC, 3)); }
 static inline int32_t mt_close(int fd) { return (int32_t)mt_value(close(fd)); }
 static inline int32_t mt_open(const char *path, int flags, uint32_t mode) {
     return (int32_t)mt_value(open(path, flags | O_CLOEXEC, mode));
