@@ -3,15 +3,15 @@ import Synchronization
 /// A bounded lock-free queue for many producers and one consumer (Vyukov's array queue).
 ///
 /// Safety: each slot's sequence number hands its value over: a producer owns the value between winning the ticket and the
-/// releasing store of the sequence, the consumer between the acquiring load and its own releasing store. `head` is the
-/// consumer's alone.
+/// releasing store of the sequence, the consumer between the acquiring load and its own releasing store. Only the consumer moves
+/// `head`; others may look at it.
 package final class MPSCRing<Element>: @unchecked Sendable {
     // Apart from the values: to the language an access to a part of a slot is an access to all of it.
     private let sequences: UnsafeMutablePointer<Atomic<Int>>
     private let values: UnsafeMutablePointer<Element?>
     private let mask: Int
     private let tail = Atomic<Int>(0)
-    private var head = 0
+    private let head = Atomic<Int>(0)
 
     /// `capacity` is rounded up to a power of two.
     package init(capacity: Int) {
@@ -55,17 +55,21 @@ package final class MPSCRing<Element>: @unchecked Sendable {
 
     /// The oldest element, or nil. Only the consuming thread.
     package func pop() -> Element? {
-        let sequence = sequences + (head & mask)
-        guard sequence.pointee.load(ordering: .acquiring) == head + 1 else { return nil }
-        let value = (values + (head & mask)).pointee.take()
-        sequence.pointee.store(head + mask + 1, ordering: .releasing)
-        head += 1
+        let position = head.load(ordering: .relaxed)
+        let sequence = sequences + (position & mask)
+        guard sequence.pointee.load(ordering: .acquiring) == position + 1 else { return nil }
+        let value = (values + (position & mask)).pointee.take()
+        sequence.pointee.store(position + mask + 1, ordering: .releasing)
+        head.store(position + 1, ordering: .relaxed)
         return value
     }
 
     /// Whether the consumer would find nothing. Only the consuming thread.
-    package var isEmpty: Bool { sequences[head & mask].load(ordering: .acquiring) != head + 1 }
+    package var isEmpty: Bool {
+        let position = head.load(ordering: .relaxed)
+        return sequences[position & mask].load(ordering: .acquiring) != position + 1
+    }
 
-    /// Elements pushed and not yet popped, seen from the consuming thread.
-    package var depth: Int { max(0, tail.load(ordering: .relaxed) - head) }
+    /// Elements pushed and not yet popped; an estimate while others work. Any thread.
+    package var depth: Int { max(0, tail.load(ordering: .relaxed) - head.load(ordering: .relaxed)) }
 }
