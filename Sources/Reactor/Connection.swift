@@ -92,7 +92,8 @@ package final class Connection {
             if isBlocked { wanted.insert(.write) }
             // A pause usually ends before anything comes: the watch is only given up when something did.
             let mayRead =
-                !(isPaused && cameWhilePaused) && !readWantsRoom && inputEnd == nil && closeWhenFlushed == nil && input.room > 0
+                !(isPaused && cameWhilePaused) && !readWantsRoom && inputEnd == nil && closeWhenFlushed == nil
+                && input.room > 0
                 && output.count < reactor.limits.outputHighWater
             // A handshake is the connection's business, not the driver's.
             if mayRead || (tls?.isHandshaking == true && inputEnd == nil) { wanted.insert(.read) }

@@ -8,6 +8,7 @@ import Testing
         "Protocols": ["Base"],
         // Synchronization: the counters a snapshot shares with its successors.
         "Policy": ["Base", "Protocols", "Synchronization"],
+        "MailAuth": ["Base", "Protocols", "Crypto"],
         "Crypto": ["Base", "CEpoll", "COpenSSL", "CCrypt", "CIDN2"],
         "Handoff": ["Base", "CEpoll", "Synchronization"],
         "Telemetry": ["Base", "Handoff", "CEpoll", "Synchronization"],
@@ -17,13 +18,16 @@ import Testing
             "Base", "Store", "Policy", "Protocols", "CSQLite", "CSQLiteVFS", "CEpoll", "Handoff", "Telemetry",
             "Synchronization", "Glibc",
         ],
+        "ResolverUnbound": [
+            "Base", "Protocols", "Handoff", "Telemetry", "CEpoll", "CUnbound", "Synchronization",
+        ],
         "Server": [
-            "Base", "Protocols", "Policy", "Crypto", "Handoff", "Telemetry", "Reactor", "Store", "StoreSQLite",
-            "CEpoll", "Synchronization",
+            "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Handoff", "Telemetry", "Reactor", "Store",
+            "StoreSQLite", "ResolverUnbound", "CEpoll", "Synchronization",
         ],
         "martlet": [
-            "Server", "Base", "Protocols", "Policy", "Crypto", "Store", "Handoff", "Telemetry", "CEpoll",
-            "ArgumentParser", "Foundation",
+            "Server", "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Handoff", "Telemetry",
+            "ResolverUnbound", "CEpoll", "ArgumentParser", "Foundation",
         ],
     ]
 
