@@ -131,8 +131,10 @@ extension SMTPSession {
         }
         if next.refusal == StandardReplies.messageTooBig, let transaction {
             transaction.chunkFailed = true
-            transaction.bodyBegan = true
+            // A sink that was never told of a body has none to throw away.
             discardBody(&body)
+            transaction.bodyBegan = true
+            transaction.bodyDiscarded = true
             effects.append(.note(.messageTooLarge))
         }
         if next.refusal != nil, next.size > configuration.limits.drainOctets {
