@@ -54,6 +54,7 @@ static inline int mt_bio_pair(BIO **inner, BIO **outer, size_t n) { return BIO_n
 // keys and certificates
 static inline EVP_PKEY *mt_new_ec_key(void) { return EVP_EC_gen("P-256"); }
 static inline EVP_PKEY *mt_new_rsa_key(unsigned bits) { return EVP_RSA_gen(bits); }
+static inline EVP_PKEY *mt_new_ed25519_key(void) { return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"); }
 static inline long mt_bio_bytes(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 
 #endif
