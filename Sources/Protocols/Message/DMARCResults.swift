@@ -40,6 +40,8 @@ extension AuthResults {
         package var isTestMode = false
         /// pct left this message out; only under `dmarc.mode = rfc7489`.
         package var isSampledOut = false
+        /// Of a temperror: another try could end in a failure that the policy acts on, so the mail had better wait.
+        package var couldFail = false
         package var spfAligned = false
         /// The d= of a signature that is good and aligned.
         package var dkimAligned: [UInt8]?
@@ -61,5 +63,16 @@ extension AuthResults {
     /// Why a message has not the one author domain that DMARC needs (RFC 9989 §5.3.1, §11.5).
     package enum AuthorProblem: String, Sendable, Hashable {
         case missing, severalFields, malformed, severalDomains, noDomain, notADomain
+
+        package var text: String {
+            switch self {
+            case .missing: "no From field"
+            case .severalFields: "more than one From field"
+            case .malformed: "the From field is malformed"
+            case .severalDomains: "From names more than one domain"
+            case .noDomain: "From names no domain"
+            case .notADomain: "the domain of From is not a domain name"
+            }
+        }
     }
 }
