@@ -54,7 +54,8 @@ tsan: setup
 	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan
 
 asan: setup
-	$(SWIFT) test --sanitize=address --scratch-path .build-asan
+	# Leaks are judged by a running server: LeakSanitizer cannot follow the runtime's tagged pointers.
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan
 
 compare: release bench
 	tools/compare.sh

@@ -83,9 +83,10 @@ import Testing
 
 @Suite struct DotStufferTests {
     @Test(arguments: [
-        ("", ".\r\n"), (".", "..\r\n.\r\n"), ("a\r\n.b\r\n", "a\r\n..b\r\n.\r\n"), ("a\n.b\r\n", "a\n.b\r\n.\r\n"),
+        ("", ".\r\n"), (".", "..\r\n.\r\n"), ("a\r\n.b\r\n", "a\r\n..b\r\n.\r\n"), ("a\n.b\r\n", "a\r\n..b\r\n.\r\n"),
         ("a", "a\r\n.\r\n"), ("..\r\n.\r\n", "...\r\n..\r\n.\r\n"), ("a\r\n\r\n.", "a\r\n\r\n..\r\n.\r\n"),
-        ("\n.", "\n.\r\n.\r\n"),
+        ("\n.", "\r\n..\r\n.\r\n"), ("a\r.\r\nb", "a\r\n..\r\nb\r\n.\r\n"), ("x\r", "x\r\n.\r\n"),
+        ("\r\r\n", "\r\n\r\n.\r\n"),
     ])
     func doublesDotsAtLineStartsInAnyPieces(text: String, wire: String) {
         for piece in 1...4 {
@@ -98,6 +99,25 @@ import Testing
             }
             stuffer.finish(to: &out)
             #expect(String(decoding: out, as: UTF8.self) == wire)
+        }
+    }
+
+    /// A body kept by BDAT may hold any end of data somebody dreamt of: none of them may leave as one.
+    @Test func nothingInABodyEndsTheData() {
+        let pieces = ["\n", "\r", "\r\n", ".", "\0", "MAIL FROM:<a@b>", "\n.\r\n", "\r.\r", "\n.\n", "\r\n.\r"]
+        for first in pieces {
+            for second in pieces {
+                for third in pieces {
+                    var stuffer = DotStuffer()
+                    var out: [UInt8] = []
+                    for piece in [first, second, third] { stuffer.append(Array(piece.utf8).span, to: &out) }
+                    stuffer.finish(to: &out)
+                    let wire = String(decoding: out, as: UTF8.self)
+                    let lines = wire.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map(Array.init)
+                    #expect(lines.dropLast().allSatisfy { $0.last == 0x0D && !$0.dropLast().contains(0x0D) })
+                    #expect(lines.filter { $0 == [0x2E, 0x0D] }.count == 1 && lines.last == [])
+                }
+            }
         }
     }
 }
