@@ -17,5 +17,6 @@ struct Martlet: ParsableCommand {
         subcommands: [
             ServeCommand.self, InitCommand.self, ConfigCommand.self, DomainCommand.self, AccountCommand.self,
             AliasCommand.self, MailboxCommand.self, StoreCommand.self, StatusCommand.self, ReloadCommand.self,
+            CheckCommand.self,
         ])
 }

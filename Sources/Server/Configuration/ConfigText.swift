@@ -27,6 +27,13 @@ package enum ConfigText {
         return "\(n)"
     }
 
+    /// A resolver's numeric address, with `@port` when that is not 53.
+    package static func isResolver(_ text: String) -> Bool {
+        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = parts.first, IPNetwork.addressBytes(String(address)) != nil else { return false }
+        return parts.count == 1 || (Int(parts[1]).map { (1...65_535).contains($0) } ?? false)
+    }
+
     /// RFC 1123 §2.1 host name: letters, digits and hyphens in labels of 1 to 63, at most 253 octets.
     package static func isHostName(_ text: String) -> Bool {
         let bytes = Array(text.utf8)

@@ -98,10 +98,7 @@ package enum ConfigTextRule: Sendable {
         case .listenAddress: return ListenAddress(text) != nil
         case .address: return IPNetwork.addressBytes(text) != nil
         case .network: return IPNetwork(text) != nil
-        case .resolver:
-            let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-            guard IPNetwork.addressBytes(String(parts[0])) != nil else { return false }
-            return parts.count == 1 || (Int(parts[1]).map { (1...65_535).contains($0) } ?? false)
+        case .resolver: return ConfigText.isResolver(text)
         case .httpsURL: return text.hasPrefix("https://") && text.utf8.count > 8
         }
     }

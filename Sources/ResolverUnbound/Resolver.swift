@@ -1,0 +1,68 @@
+import Handoff
+package import Protocols
+
+/// What the rest of the server holds of the resolver. Asking posts to a mailbox and returns at once, whatever state the
+/// DNS is in; the reply always comes, at the latest when the question's time is over.
+///
+/// Shareable: a mailbox. Bounded by it: when it is full `ask` says so and there will be no reply; the caller then goes
+/// on as if every question had timed out.
+package final class Resolver: Sendable {
+    /// The questions asked, each with its answer, in their order. Runs on the resolver thread, which it must not hold
+    /// up: post to your own mailbox.
+    package typealias Reply = @Sendable ([(DNSQuestion, DNSAnswer)]) -> Void
+
+    enum Message: Sendable {
+        case ask([DNSQuestion], Reply)
+        case stop
+    }
+
+    let inbox: Mailbox<Message>
+    private let thread: ThreadHandle
+
+    /// Reads the settings and starts the `resolver` thread; the files they name are read here, so that a wrong one is
+    /// an error now and not at the first question.
+    package init(
+        _ configuration: ResolverConfiguration, limits: ResolverLimits = ResolverLimits(),
+        observer: (any ResolverObserver)? = nil
+    ) throws(ResolverError) {
+        try ResolverFiles.check(configuration)
+        let inbox = Mailbox<Message>(capacity: limits.inbox)
+        self.inbox = inbox
+        let started = StartSignal()
+        thread = LoopThread.spawn("resolver") {
+            do throws(ResolverError) {
+                let loop = try ResolverThread(configuration, limits: limits, inbox: inbox, observer: observer)
+                started.set(nil)
+                loop.run()
+            } catch {
+                started.set(error)
+            }
+        }
+        if let error = started.wait() {
+            thread.join()
+            throw error
+        }
+    }
+
+    /// Asks all of them at once. False: nothing was asked, nobody will reply.
+    package func ask(_ questions: [DNSQuestion], reply: @escaping Reply) -> Bool {
+        inbox.post(.ask(questions, reply))
+    }
+
+    /// Batches not yet looked at.
+    package var depth: Int { inbox.depth }
+
+    /// Ends the thread; open questions are answered as timed out. Call once, last.
+    package func stop() {
+        while !inbox.post(.stop) { ResolverThread.pause() }
+        thread.join()
+    }
+}
+
+/// Told of every answer, on the resolver thread: must be quick and must not ask.
+package protocol ResolverObserver: Sendable {
+    /// A query ended, `shared` of its askers beside the first. `nanoseconds`: since it was asked.
+    func answered(_ question: DNSQuestion, _ answer: DNSAnswer, nanoseconds: UInt64, shared: Int)
+    /// A question was turned away because a table was full.
+    func refused(_ question: DNSQuestion)
+}

@@ -1,0 +1,49 @@
+/// Where questions go and what answers are validated from.
+package struct ResolverConfiguration: Sendable, Equatable {
+    package enum TrustAnchors: Sendable, Equatable {
+        /// The root keys known when this was built.
+        case builtIn
+        /// DS or DNSKEY records in master-file form. A file without any means that nothing is validated.
+        case file(String)
+        /// Nothing is validated: every answer is insecure.
+        case none
+    }
+
+    /// `address` or `address@port`; empty: from the root servers down.
+    package var forward: [String]
+    package var anchors: TrustAnchors
+    /// Root servers in master-file form; empty: the public ones.
+    package var rootHints: String
+    /// One question, all attempts together.
+    package var timeoutSeconds: Double
+
+    package init(
+        forward: [String] = [], anchors: TrustAnchors = .builtIn, rootHints: String = "", timeoutSeconds: Double = 20
+    ) {
+        self.forward = forward
+        self.anchors = anchors
+        self.rootHints = rootHints
+        self.timeoutSeconds = timeoutSeconds
+    }
+}
+
+/// What bounds the resolver thread. An unbounded table would let a dead resolver eat the memory of the process.
+package struct ResolverLimits: Sendable {
+    /// Distinct questions that libunbound works on, those nobody waits for any more included.
+    package var open = 8_192
+    /// Askers waiting, all questions together.
+    package var waiters = 65_536
+    /// Batches in the inbox.
+    package var inbox = 8_192
+    /// Batches taken from the inbox in one turn.
+    package var perTurn = 1_024
+    /// Seconds between looks for overdue questions; how late a timeout may be.
+    package var sweepSeconds = 0.05
+
+    package init() {}
+}
+
+/// Why no resolver could be made, for people.
+package struct ResolverError: Error, CustomStringConvertible {
+    package let description: String
+}

@@ -1,0 +1,175 @@
+import Base
+import CEpoll
+import Handoff
+import Protocols
+
+/// The body of the `resolver` thread: owns the context, the table of open questions and its epoll.
+///
+/// A question whose time is over is answered with a timeout, but its query stays in the table until libunbound gives it
+/// up: asking again joins it, and when the answer comes after all it is in the cache. Bounded by `ResolverLimits`.
+final class ResolverThread {
+    private static let inboxEvent: UInt64 = 1
+    private static let unboundEvent: UInt64 = 2
+
+    private let configuration: ResolverConfiguration
+    private let limits: ResolverLimits
+    private let inbox: Mailbox<Resolver.Message>
+    private let observer: (any ResolverObserver)?
+    private let epoll: Int32
+    private var context: UnboundContext
+    private var open: [DNSQuestion: Query] = [:]
+    private var waiting = 0
+    private var nextSweep = Instant(nanoseconds: 0)
+    private var running = true
+
+    init(
+        _ configuration: ResolverConfiguration, limits: ResolverLimits, inbox: Mailbox<Resolver.Message>,
+        observer: (any ResolverObserver)?
+    ) throws(ResolverError) {
+        self.configuration = configuration
+        self.limits = limits
+        self.inbox = inbox
+        self.observer = observer
+        context = try UnboundContext(configuration)
+        epoll = mt_epoll_create()
+        guard epoll >= 0, mt_epoll_add(epoll, inbox.eventDescriptor, Self.readable, Self.inboxEvent) >= 0,
+            mt_epoll_add(epoll, context.descriptor, Self.readable, Self.unboundEvent) >= 0
+        else { throw ResolverError(description: "DNS: no descriptors left") }
+    }
+
+    deinit { _ = mt_close(epoll) }
+
+    private static var readable: UInt32 { EPOLLIN.rawValue }
+
+    func run() {
+        while running { turn() }
+        let queries = Array(open.values)
+        for query in queries { answerAll(query, .timeout) }
+    }
+
+    /// Wait, callbacks, inbox, overdue.
+    func turn() {
+        let ready = wait()
+        if ready & Self.unboundEvent != 0, !context.process() { restart() }
+        takeMessages()
+        sweep()
+    }
+
+    // MARK: Waiting
+
+    /// The events that came, as a sum of their numbers.
+    private func wait() -> UInt64 {
+        guard inbox.prepareToWait() else { return Self.unboundEvent }
+        var ready: UInt64 = 0
+        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 2) { events in
+            guard let base = events.baseAddress else { return }
+            let count = mt_epoll_wait(epoll, base, 2, waitMilliseconds)
+            for i in 0..<max(0, Int(count)) { ready |= mt_event_data(base + i) }
+        }
+        inbox.finishWait(signalled: ready & Self.inboxEvent != 0)
+        return ready
+    }
+
+    private var waitMilliseconds: Int32 { waiting == 0 ? -1 : Int32(limits.sweepSeconds * 1000) }
+
+    private static var now: Instant { Instant(nanoseconds: mt_monotonic_ns()) }
+
+    /// For a stopper that found the inbox full.
+    static func pause() { _ = mt_poll_readable(-1, 1) }
+
+    // MARK: Asking
+
+    private func takeMessages() {
+        var left = limits.perTurn
+        while left > 0, running, let message = inbox.next() {
+            left -= 1
+            switch message {
+            case .ask(let questions, let reply): ask(questions, reply)
+            case .stop: running = false
+            }
+        }
+    }
+
+    private func ask(_ questions: [DNSQuestion], _ reply: @escaping Resolver.Reply) {
+        guard !questions.isEmpty else { return reply([]) }
+        let batch = Batch(questions, reply: reply)
+        let now = Self.now
+        let deadline = now.advanced(bySeconds: configuration.timeoutSeconds)
+        for (index, question) in questions.enumerated() {
+            guard let query = query(for: question, now) else {
+                observer?.refused(question)
+                batch.set(.timeout, at: index)
+                continue
+            }
+            query.waiters.append(Query.Waiter(batch: batch, index: index, deadline: deadline))
+            waiting += 1
+        }
+    }
+
+    /// The open query for `question`, started if there is none; nil when a table is full.
+    private func query(for question: DNSQuestion, _ now: Instant) -> Query? {
+        guard waiting < limits.waiters else { return nil }
+        if let query = open[question] { return query }
+        guard open.count < limits.open else { return nil }
+        let query = Query(question, asked: now)
+        query.finish = { [unowned self] query, answer in finished(query, answer) }
+        guard context.ask(query) else { return nil }
+        open[question] = query
+        return query
+    }
+
+    // MARK: Answering
+
+    private func finished(_ query: Query, _ answer: DNSAnswer) {
+        open[query.question] = nil
+        answerAll(query, answer)
+    }
+
+    private func answerAll(_ query: Query, _ answer: DNSAnswer) {
+        report(query, answer, askers: query.waiters.count)
+        let waiters = query.waiters
+        query.waiters = []
+        waiting -= waiters.count
+        for waiter in waiters { waiter.batch.set(answer, at: waiter.index) }
+    }
+
+    private func report(_ query: Query, _ answer: DNSAnswer, askers: Int) {
+        guard askers > 0, let observer else { return }
+        let elapsed = Self.now.nanoseconds &- query.asked.nanoseconds
+        observer.answered(query.question, answer, nanoseconds: elapsed, shared: askers - 1)
+    }
+
+    /// Answers those whose time is over. The table is small and this runs a few times a second at most.
+    private func sweep() {
+        guard waiting > 0 else { return }
+        let now = Self.now
+        guard now >= nextSweep else { return }
+        nextSweep = now.advanced(bySeconds: limits.sweepSeconds)
+        // Replies only post, so nothing changes the table meanwhile.
+        for query in open.values { expire(query, now) }
+    }
+
+    private func expire(_ query: Query, _ now: Instant) {
+        guard let first = query.waiters.first, first.deadline <= now else { return }
+        // Waiters stand in the order they came, and all have the same time.
+        let due = query.waiters.prefix { $0.deadline <= now }
+        report(query, .timeout, askers: due.count)
+        query.waiters.removeFirst(due.count)
+        waiting -= due.count
+        for waiter in due { waiter.batch.set(.timeout, at: waiter.index) }
+    }
+
+    /// libunbound's thread is gone: a new context, and temporary failures for those who waited.
+    private func restart() {
+        _ = mt_epoll_del(epoll, context.descriptor)
+        let queries = Array(open.values)
+        open = [:]
+        if let fresh = try? UnboundContext(configuration),
+            mt_epoll_add(epoll, fresh.descriptor, Self.readable, Self.unboundEvent) >= 0
+        {
+            // The old one calls nobody back once it is gone; only then may its queries go.
+            context = fresh
+        }
+        for query in queries { answerAll(query, DNSAnswer(status: .servFail)) }
+    }
+}

@@ -1,0 +1,8 @@
+/// The root zone's keys as DS records, published by IANA (https://data.iana.org/root-anchors/root-anchors.xml).
+/// Validation needs at least one that signs the root today; a new one is announced years ahead (RFC 5011 §2.4).
+enum RootAnchors {
+    static let records = [
+        ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+        ". IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+    ]
+}
