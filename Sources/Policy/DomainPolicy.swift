@@ -12,7 +12,34 @@ package struct DomainPolicy: Sendable, Hashable {
     /// What a full mailbox answers: 452 4.2.2 (try later) or 552 5.2.2.
     package var quotaRefusal = QuotaRefusal.temporary
 
+    /// Whether mail that fails DMARC is treated as the owner of its author domain asks; off: only recorded.
+    package var dmarcEnforced = true
+    /// When DNS trouble keeps a check from an end that could be a refusal: put the mail off (451), or take it.
+    package var dmarcTemporary = TemporaryFailure.postpone
+    /// Author domains whose DMARC failures are let pass.
+    package var dmarcExempt: [[UInt8]] = []
+    /// Domains that, proven by SPF or DKIM, may send mail for others: forwarders and lists.
+    package var trustedForwarders: [[UInt8]] = []
+    /// Domains (d=) whose ARC seals are believed about what they received.
+    package var trustedARCSealers: [[UInt8]] = []
+    /// SPF fail, unless DMARC passes.
+    package var spfFail = Strictness.accept
+    /// No author domain, or more than one (RFC 9989 §11.5).
+    package var brokenFrom = Strictness.reject
+
+    /// Entries of one list of domains.
+    package static let domainsMax = 100
+
     package init() {}
+
+    package enum Strictness: String, Sendable, CaseIterable {
+        case accept, quarantine, reject
+    }
+
+    package enum TemporaryFailure: String, Sendable, CaseIterable {
+        case postpone = "defer"
+        case accept
+    }
 
     package enum QuotaRefusal: String, Sendable, CaseIterable {
         case temporary, permanent
@@ -76,7 +103,7 @@ package struct DomainPolicyField: Sendable {
                 policy.quotaRefusal = value
                 return true
             }),
-    ]
+    ] + authentication
 
     package static func named(_ name: String) -> DomainPolicyField? { all.first { $0.name == name } }
 }

@@ -1,3 +1,5 @@
+import Base
+
 /// Every authentication check of one message: outcome, what went in, and what decided. MailAuth makes it, Policy decides
 /// from it, `AuthenticationResults` writes it down, the ledger keeps it. Texts are octets as they came, bounded by the
 /// checks (a domain 255, a sender 320, a reason `AuthResults.reasonMax`); whoever prints them makes them safe.
@@ -118,5 +120,15 @@ extension AuthResults {
             self.result = result
             self.address = address
         }
+    }
+}
+
+extension AuthResults.ARC.Seal {
+    /// With what its ARC-Authentication-Results (the text after `i=N;`) claims.
+    package init(instance: Int, domain: [UInt8], selector: [UInt8], statements: AuthStatements?) {
+        self.init(instance: instance, domain: domain, selector: selector)
+        guard let claim = statements?.first("dmarc") else { return }
+        dmarc = AuthResult.allCases.first { $0.rawValue.utf8.elementsEqual(claim.result) }
+        author = claim.property("header.from").map { ASCII.lowercased($0) } ?? []
     }
 }
