@@ -86,15 +86,28 @@ final class ListenerSet: Sendable {
     private static func identities(_ configuration: Configuration) throws -> [TLSIdentity] {
         switch configuration.tls.mode {
         case .files, .acme:
-            return configuration.tls.certificates.map {
-                TLSIdentity(names: $0.names, keyPairs: [TLSKeyPair(chainPath: $0.certificate, keyPath: $0.key)])
-            }
+            return grouped(configuration.tls.certificates)
         case .selfSigned:
             let pair = TLSKeyPair(
                 chainPath: configuration.selfSignedCertificatePath, keyPath: configuration.selfSignedKeyPath)
             try SelfSignedFiles.ensure(configuration)
             return [TLSIdentity(names: [configuration.hostname], keyPairs: [pair])]
         }
+    }
+
+    /// Certificates for the same names are offered side by side, RSA and ECDSA; the order of the file is kept.
+    private static func grouped(_ files: [Configuration.CertificateFiles]) -> [TLSIdentity] {
+        var identities: [TLSIdentity] = []
+        for file in files {
+            let names = file.names.isEmpty ? CertificateNames.read(file.certificate) : file.names.map { $0.lowercased() }
+            let pair = TLSKeyPair(chainPath: file.certificate, keyPath: file.key)
+            if let same = identities.firstIndex(where: { Set($0.names) == Set(names) }) {
+                identities[same].keyPairs.append(pair)
+            } else {
+                identities.append(TLSIdentity(names: names, keyPairs: [pair]))
+            }
+        }
+        return identities
     }
 
     private static func sessionConfiguration(

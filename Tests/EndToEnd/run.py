@@ -386,6 +386,39 @@ def test_reload_takes_new_certificates_and_keeps_the_old_configuration_when_the_
     test_smtplib_plain(s)
 
 
+def test_certificates_by_name_and_kind_of_key(_, binary):
+    need("openssl")
+    folder = tempfile.mkdtemp(prefix="martlet-tls-")
+    files = []
+    for name, key in (("mx.e2e.test", "ec"), ("mx.e2e.test", "rsa"), ("other.e2e.test", "ec")):
+        base = os.path.join(folder, f"{name}-{key}")
+        kind = ["-newkey", "rsa:2048"] if key == "rsa" else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-keyout", base + ".key", "-out", base + ".crt", "-days",
+                        "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"], check=True,
+                       stderr=subprocess.DEVNULL)
+        files.append({"certificate": base + ".crt", "key": base + ".key"})
+
+    def seen(s, name, ciphers):
+        c = context()
+        c.maximum_version = ssl.TLSVersion.TLSv1_2
+        c.set_ciphers(ciphers)
+        with socket.create_connection(("127.0.0.1", s.submissions)) as raw:
+            with c.wrap_socket(raw, server_hostname=name) as t:
+                der = t.getpeercert(binary_form=True)
+        text = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject", "-text"], input=der,
+                              stdout=subprocess.PIPE, check=True).stdout.decode()
+        return re.search(r"CN ?= ?(\S+)", text).group(1), "rsaEncryption" in text
+
+    try:
+        with Server(binary, tls__mode="files", tls__certificates=files) as s:
+            assert seen(s, "mx.e2e.test", "ECDHE-RSA-AES128-GCM-SHA256") == ("mx.e2e.test", True)
+            assert seen(s, "mx.e2e.test", "ECDHE-ECDSA-AES128-GCM-SHA256") == ("mx.e2e.test", False)
+            assert seen(s, "other.e2e.test", "ECDHE-ECDSA-AES128-GCM-SHA256") == ("other.e2e.test", False)
+            assert seen(s, "unknown.example", "ECDHE-ECDSA-AES128-GCM-SHA256")[0] == "mx.e2e.test"
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_metrics_and_health(s):
     before = s.metric(r'martlet_messages_received_total\{.*result="accepted"')
     test_smtplib_plain(s)

@@ -57,4 +57,8 @@ static inline EVP_PKEY *mt_new_rsa_key(unsigned bits) { return EVP_RSA_gen(bits)
 static inline EVP_PKEY *mt_new_ed25519_key(void) { return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"); }
 static inline long mt_bio_bytes(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 
+/// Calls `each` with every DNS name of the first certificate in the PEM file; 0 when there is none to read.
+int mt_certificate_dns_names(const char *path, void (*each)(const unsigned char *name, int length, void *argument),
+                             void *argument);
+
 #endif
