@@ -53,6 +53,15 @@ extension AuthResults {
             self.author = author
         }
 
+        /// Whether a record applies, so that `policy` and `applied` mean something.
+        package var hasPolicy: Bool {
+            switch result {
+            case .pass, .fail: true
+            case .temperror: !policyDomain.isEmpty
+            case .absent, .softfail, .neutral, .policy, .permerror: false
+            }
+        }
+
         package enum PolicySource: String, Sendable, Hashable {
             case domain = "p"
             case subdomain = "sp"
