@@ -5,8 +5,11 @@ import Handoff
 package struct LogThread: Sendable {
     private let log: Log
     private let thread: ThreadHandle
-    /// How long lines are gathered before they are written: one wake-up serves a burst.
-    private static let gatherMilliseconds: Int32 = 4
+    /// How long lines are gathered before they are written. While they come the thread looks by itself: a wake-up for
+    /// each would be a system call of the thread that serves mail.
+    private static let gatherMilliseconds: Int32 = 10
+    /// Looks in vain before the thread sleeps until it is woken.
+    private static let idleLooksMax = 50
     private static let batchMaximum = 256 * 1_024
 
     /// Starts the thread. `descriptor` is not owned: it is standard error in the daemon.
@@ -24,10 +27,13 @@ package struct LogThread: Sendable {
 
     private static func run(_ log: Log, _ descriptor: Int32) {
         var batch: [UInt8] = []
+        var idleLooks = idleLooksMax
         while true {
-            log.ring.wait()
+            if idleLooks >= idleLooksMax { log.ring.wait() }
+            idleLooks += 1
             var ended = false
             while let line = log.ring.next() {
+                idleLooks = 0
                 if line.isEmpty {
                     ended = true
                     break
