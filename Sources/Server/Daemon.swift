@@ -5,6 +5,7 @@ import Handoff
 import Policy
 import Protocols
 import Reactor
+import ResolverUnbound
 import Store
 import StoreSQLite
 import Telemetry
@@ -24,6 +25,7 @@ final class Daemon {
     private let directory = DirectoryPublisher()
     private let store: SQLiteStore
     private let workers: WorkerPool
+    private let resolver: Resolver
     private let services: ServerServices
     private let listeners: ListenerSet
     private var loops: [RunningLoop] = []
@@ -39,6 +41,7 @@ final class Daemon {
         self.log = log
         metrics = ServerMetrics(registry)
         store = try Self.openStore(configuration, metrics, log, directory, health)
+        resolver = try Self.startResolver(configuration, metrics)
         workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
@@ -46,7 +49,7 @@ final class Daemon {
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
             admission: Admission(
                 maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
-            metrics: metrics, log: log)
+            resolver: resolver, metrics: metrics, log: log)
         listeners = try ListenerSet(configuration)
         try startLoops(configuration)
         health.setListening(true)
@@ -68,6 +71,14 @@ final class Daemon {
             return store
         } catch {
             throw StartupError.temporary("the store at \(configuration.store.path) cannot be opened: \(error)")
+        }
+    }
+
+    private static func startResolver(_ configuration: Configuration, _ metrics: ServerMetrics) throws -> Resolver {
+        do throws(ResolverError) {
+            return try Resolver(configuration.dns.resolver, observer: metrics.dns)
+        } catch {
+            throw StartupError.configuration(error.description)
         }
     }
 
@@ -225,6 +236,7 @@ final class Daemon {
     func stop() {
         for loop in loops { loop.handle.stop() }
         for loop in loops { loop.thread.join() }
+        resolver.stop()
         workers.stop()
         store.stop()
         log.notice("stopped")

@@ -3,6 +3,7 @@ import Crypto
 import Policy
 import Protocols
 import Reactor
+import ResolverUnbound
 import Store
 import Telemetry
 
@@ -15,6 +16,7 @@ struct ServerServices: Sendable {
     let directory: DirectoryPublisher
     let authenticator: Authenticator
     let admission: Admission
+    let resolver: Resolver
     let metrics: ServerMetrics
     let log: Log
 }

@@ -21,6 +21,7 @@ package final class ServerMetrics: Sendable {
     package let mailboxFull: LabeledCounter<MailboxLabel>
     package let configReloads: LabeledCounter<ReloadResult>
     package let controlRequests: LabeledCounter<ControlResult>
+    package let dns: DNSMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -69,6 +70,7 @@ package final class ServerMetrics: Sendable {
             "martlet_config_reloads_total", "Configuration reloads by result.", by: ReloadResult.self)
         controlRequests = r.counter(
             "martlet_control_requests_total", "Requests on the control socket by result.", by: ControlResult.self)
+        dns = DNSMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }
