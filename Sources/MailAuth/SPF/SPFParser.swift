@@ -140,7 +140,8 @@ package enum SPFParser {
     private static func prefixLength(
         _ digits: ArraySlice<UInt8>, maximum: Int, _ term: ArraySlice<UInt8>
     ) throws(SPFSyntaxError) -> Int {
-        guard (1...3).contains(digits.count), digits.allSatisfy(ASCII.isDigit), digits.count == 1 || digits.first != 0x30
+        guard (1...3).contains(digits.count), digits.allSatisfy(ASCII.isDigit),
+            digits.count == 1 || digits.first != 0x30
         else { throw SPFSyntaxError("a wrong prefix length", in: term) }
         let value = digits.reduce(0) { $0 * 10 + Int($1 & 15) }
         guard value <= maximum else { throw SPFSyntaxError("a prefix length above \(maximum)", in: term) }
