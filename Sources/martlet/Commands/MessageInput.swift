@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Crypto
 import Foundation
 import Server
 
@@ -18,7 +19,21 @@ enum MessageInput {
         return out
     }
 
-    static func secret(_ path: String) throws -> Secret { Secret(try read(path)) }
+    static func key(_ path: String) throws -> PrivateKey {
+        let text = Secret(try read(path))
+        do throws(KeyError) {
+            return try PrivateKey(text: text)
+        } catch {
+            Console.error("\(path) holds no private key for signing (RSA or Ed25519, without passphrase)")
+            throw ExitCode(ExitStatus.data)
+        }
+    }
+
+    /// `From:To` as lower-case names.
+    static func names(_ list: String) -> [[UInt8]] {
+        list.split(separator: ":").map { Array($0.lowercased().utf8).filter { $0 > ASCII.space } }
+            .filter { !$0.isEmpty }
+    }
 
     private static func hasCRLF(_ bytes: [UInt8]) -> Bool {
         for i in bytes.indices.dropLast() where bytes[i] == ASCII.cr && bytes[i + 1] == ASCII.lf { return true }
