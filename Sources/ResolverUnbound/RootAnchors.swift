@@ -1,5 +1,5 @@
 /// The root zone's keys as DS records, published by IANA (https://data.iana.org/root-anchors/root-anchors.xml).
-/// Validation needs at least one that signs the root today; a new one is announced years ahead (RFC 5011 §2.4).
+/// Validation needs one of them to sign the root today; a new key is announced years ahead.
 enum RootAnchors {
     static let records = [
         ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
