@@ -65,7 +65,8 @@ struct SPFZone {
     /// Ask and replay to the end, within the rounds that the real driver allows.
     func run(_ check: SPFCheck) -> Run? {
         var facts = Facts()
-        for round in 1...GatherLimits().rounds {
+        // The last round of answers is followed by one more evaluation.
+        for round in 1...GatherLimits().rounds + 1 {
             do throws(Missing) {
                 return Run(verdict: try check.evaluate(facts), asked: facts.questions, rounds: round)
             } catch {

@@ -253,7 +253,10 @@ struct SPFEvaluator {
 
     /// All that lack are asked for together.
     private func want(_ questions: [DNSQuestion]) throws(SPFStop) {
-        let missing = questions.filter { facts.known($0) == nil }
+        var missing: [DNSQuestion] = []
+        for question in questions where facts.known(question) == nil && !missing.contains(question) {
+            missing.append(question)
+        }
         if !missing.isEmpty { throw .missing(Missing(missing)) }
     }
 

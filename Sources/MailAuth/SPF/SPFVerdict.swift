@@ -46,11 +46,16 @@ package struct SPFVerdict: Sendable, Hashable {
     /// The term of the first record that decided; empty: none, the result is the default one.
     package var mechanism: [UInt8] { path.first?.term ?? [] }
 
+    /// Octets of a term and of a record that go into the summary; real ones are far shorter.
+    private static let termMax = 512
+    private static let recordMax = 2_048
+
     /// The part that all checks have in common, for policy, `Authentication-Results` and the ledger.
     package var summary: AuthResults.SPF {
-        var spf = AuthResults.SPF(result: result, domain: domain, identity: sender)
-        spf.mechanism = mechanism
-        spf.record = record
+        var spf = AuthResults.SPF(
+            result: result, domain: Array(domain.prefix(255)), identity: Array(sender.prefix(320)))
+        spf.mechanism = Array(mechanism.prefix(Self.termMax))
+        spf.record = Array(record.prefix(Self.recordMax))
         spf.explanation = explanation ?? []
         spf.reason = Array((problem ?? "").utf8.prefix(AuthResults.reasonMax))
         spf.lookups = lookups
