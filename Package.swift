@@ -81,6 +81,7 @@ let package = Package(
         tests("Base", ["Base"]),
         tests("Protocols", ["Base", "Protocols"]),
         tests("Crypto", ["Base", "Crypto"]),
+        tests("Policy", ["Base", "Protocols", "Policy"]),
         tests("MailAuth", ["Base", "Protocols", "Crypto", "MailAuth"]),
         tests("ResolverUnbound", ["Base", "Protocols", "Handoff", "MailAuth", "ResolverUnbound", "CEpoll"]),
         tests("Handoff", ["Base", "Handoff", "CEpoll"]),

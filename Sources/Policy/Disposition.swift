@@ -138,7 +138,11 @@ package struct Disposition: Sendable, Hashable {
         if let override = exemption(dmarc, results, policy) {
             return overridden(override, "DMARC of \(author) could not be evaluated")
         }
-        var out = Disposition(.postpone, .dmarcTemporary, "DMARC of \(author) could not be evaluated now")
+        return postponed(author, "DMARC of \(author) could not be evaluated now")
+    }
+
+    private static func postponed(_ author: String, _ reason: String) -> Disposition {
+        var out = Disposition(.postpone, .dmarcTemporary, reason)
         out.reply = Reply(451, EnhancedStatus(4, 4, 3), "DMARC of \(author) could not be evaluated; try again later")
         return out
     }
@@ -159,6 +163,11 @@ package struct Disposition: Sendable, Hashable {
             case .quarantine: .quarantine
             case .reject: .reject
             }
+        if action != .accept, policy.dmarcTemporary == .postpone, let arc = results.arc, arc.result == .temperror,
+            let newest = arc.seals.last, policy.trustedARCSealers.contains(newest.domain)
+        {
+            return postponed(author, "the ARC chain of a trusted sealer could not be verified now")
+        }
         var out = Disposition(action, .dmarcPolicy, failure)
         if dmarc.isTestMode { out.overrides.append(Override(kind: .testMode, comment: Array("t=y".utf8))) }
         if dmarc.isSampledOut { out.overrides.append(Override(kind: .sampledOut, comment: Array("pct".utf8))) }

@@ -76,7 +76,8 @@ package struct AuthenticationResults {
     }
 
     private mutating func write(_ arc: AuthResults.ARC) {
-        method("arc", arc.result.rawValue, reason: arc.reason)
+        // RFC 8617 §10.1 knows none, pass and fail.
+        method("arc", arc.result == .temperror ? "fail" : arc.result.rawValue, reason: arc.reason)
         // RFC 8617 §10.2: header.oldest-pass is for what the checks measured; the newest sealer is what we know.
         if let last = arc.seals.last {
             property("header.d", Self.value(last.domain))

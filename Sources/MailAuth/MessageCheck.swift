@@ -1,0 +1,85 @@
+import Base
+package import Protocols
+
+/// Everything that is checked of one message, as one evaluation: SPF of both identities, reverse DNS, DKIM, ARC, DMARC.
+/// All questions that can be known are asked side by side, and no signature is verified before every key and every
+/// DMARC record is there, so that a message's signatures are verified once.
+package struct MessageCheck: Evaluation, Sendable {
+    /// Who handed the message over; nil for mail of our own, of which only the signatures mean something.
+    private let client: Client?
+    private let dkim: DKIMFields
+    private let arc: ARCFields
+    private let bodyHashes: [BodyHashKey: BodyHash]
+    private let author: Author
+    private let now: UInt64
+    private let mode: DMARCMode
+    private let dice: Int
+
+    package struct Client: Sendable {
+        package let iprev: IPRevCheck
+        package let helo: SPFCheck
+        package let mailFrom: SPFCheck
+
+        package init(iprev: IPRevCheck, helo: SPFCheck, mailFrom: SPFCheck) {
+            self.iprev = iprev
+            self.helo = helo
+            self.mailFrom = mailFrom
+        }
+    }
+
+    package init(
+        client: Client?, dkim: DKIMFields, arc: ARCFields, bodyHashes: [BodyHashKey: BodyHash], author: Author,
+        now: UInt64, mode: DMARCMode = .rfc9989, dice: Int = 0
+    ) {
+        self.client = client
+        self.dkim = dkim
+        self.arc = arc
+        self.bodyHashes = bodyHashes
+        self.author = author
+        self.now = now
+        self.mode = mode
+        self.dice = dice
+    }
+
+    /// What can be asked when the header is complete, while the body still arrives.
+    package static func earlyQuestions(_ dkim: DKIMFields, _ arc: ARCFields, _ author: Author) -> [DNSQuestion] {
+        var out = dkim.questions + arc.questions
+        if let first = DMARCCheck(author: author, spf: nil, dkim: []).firstQuestion { out.append(first) }
+        return out
+    }
+
+    package func evaluate(_ facts: Facts) throws(Missing) -> AuthResults {
+        var out = AuthResults()
+        var missing = Missing((dkim.questions + arc.questions).filter { facts.known($0) == nil })
+        if let client {
+            do throws(Missing) { out.iprev = try client.iprev.evaluate(facts) } catch { missing.merge(error) }
+            do throws(Missing) { out.helo = try client.helo.evaluate(facts).summary } catch { missing.merge(error) }
+            do throws(Missing) { out.spf = try client.mailFrom.evaluate(facts).summary } catch { missing.merge(error) }
+        }
+        do throws(Missing) { _ = try expectation.evaluate(facts) } catch { missing.merge(error) }
+        guard missing.keys.isEmpty else { throw missing }
+        out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
+        out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
+        out.dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
+            .evaluate(facts)
+        return out
+    }
+
+    /// DMARC as if SPF and every signature passed: wants all the records that DMARC can want.
+    private var expectation: DMARCCheck {
+        var spf: AuthResults.SPF?
+        if let domain = client?.mailFrom.senderDomain {
+            spf = AuthResults.SPF(result: .pass, domain: domain, identity: domain)
+        }
+        let signatures = dkim.entries.compactMap { entry -> AuthResults.DKIM? in
+            guard case .success(let signature) = entry.signature else { return nil }
+            return AuthResults.DKIM(result: .pass, domain: signature.domain)
+        }
+        return DMARCCheck(author: author, spf: spf, dkim: signatures)
+    }
+}
+
+extension SPFCheck {
+    /// The domain whose record is asked for, if there is one.
+    fileprivate var senderDomain: [UInt8]? { domain }
+}
