@@ -53,7 +53,8 @@ package struct ARCFields: Sendable {
     /// The highest instance that any ARC field tells; 0 without one.
     package let highestInstance: Int
 
-    private static let names = ["arc-authentication-results", "arc-message-signature", "arc-seal"].map { Array($0.utf8) }
+    private static let names = ["arc-authentication-results", "arc-message-signature", "arc-seal"]
+        .map { Array($0.utf8) }
 
     package init(_ header: HeaderIndex) {
         self.header = header

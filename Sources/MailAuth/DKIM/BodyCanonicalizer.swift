@@ -1,6 +1,6 @@
 import Base
 
-/// Turns a body into canonical form as it streams in, in any split. The bytes go to a `BodySink`; besides one small
+/// Turns a body into canonical form as it streams in, in any split. The bytes go to a `CanonicalBodySink`; besides one small
 /// buffer nothing is kept, whatever the body holds.
 package struct BodyCanonicalizer {
     private let mode: Canonicalization
@@ -19,7 +19,7 @@ package struct BodyCanonicalizer {
 
     package init(_ mode: Canonicalization) { self.mode = mode }
 
-    package mutating func feed(_ bytes: Span<UInt8>, to sink: some BodySink) {
+    package mutating func feed(_ bytes: Span<UInt8>, to sink: some CanonicalBodySink) {
         var i = 0
         while i < bytes.count {
             if !space, !cr, lineEnds == 0 {
@@ -37,7 +37,7 @@ package struct BodyCanonicalizer {
     }
 
     /// Ends the body.
-    package mutating func finish(to sink: some BodySink) {
+    package mutating func finish(to sink: some CanonicalBodySink) {
         if cr {
             cr = false
             ordinary(ASCII.cr, to: sink)
@@ -89,7 +89,7 @@ package struct BodyCanonicalizer {
         return count
     }
 
-    private mutating func step(_ c: UInt8, to sink: some BodySink) {
+    private mutating func step(_ c: UInt8, to sink: some CanonicalBodySink) {
         if cr {
             cr = false
             if c == ASCII.lf {
@@ -109,7 +109,7 @@ package struct BodyCanonicalizer {
         }
     }
 
-    private mutating func ordinary(_ c: UInt8, to sink: some BodySink) {
+    private mutating func ordinary(_ c: UInt8, to sink: some CanonicalBodySink) {
         while lineEnds > 0 {
             newline(to: sink)
             lineEnds -= 1
@@ -121,13 +121,13 @@ package struct BodyCanonicalizer {
         if short.count >= Self.shortMax { flush(to: sink) }
     }
 
-    private mutating func newline(to sink: some BodySink) {
+    private mutating func newline(to sink: some CanonicalBodySink) {
         short.append(ASCII.cr)
         short.append(ASCII.lf)
         if short.count >= Self.shortMax { flush(to: sink) }
     }
 
-    private mutating func pass(_ bytes: Span<UInt8>, to sink: some BodySink) {
+    private mutating func pass(_ bytes: Span<UInt8>, to sink: some CanonicalBodySink) {
         if bytes.count < 64 {
             short.append(bytes)
             if short.count >= Self.shortMax { flush(to: sink) }
@@ -137,7 +137,7 @@ package struct BodyCanonicalizer {
         }
     }
 
-    private mutating func flush(to sink: some BodySink) {
+    private mutating func flush(to sink: some CanonicalBodySink) {
         guard !short.isEmpty else { return }
         sink.write(short.span)
         short.removeAll(keepingCapacity: true)
@@ -145,6 +145,6 @@ package struct BodyCanonicalizer {
 }
 
 /// Where a canonical body goes.
-package protocol BodySink: AnyObject {
+package protocol CanonicalBodySink: AnyObject {
     func write(_ bytes: Span<UInt8>)
 }

@@ -24,7 +24,7 @@ package struct BodyHash: Sendable, Hashable {
 }
 
 /// Hashes one body in one form while it arrives. Confined to its thread; holds no part of the body.
-package final class BodyHasher: BodySink {
+package final class BodyHasher: CanonicalBodySink {
     package let key: BodyHashKey
     private var canonicalizer: BodyCanonicalizer
     private var digest: RunningDigest?

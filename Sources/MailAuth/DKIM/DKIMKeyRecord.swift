@@ -35,7 +35,8 @@ package struct DKIMKeyRecord: Sendable, Hashable {
         guard let p = tags.compact("p") else { throw .syntax }
         kind = try Self.kind(tags.value("k"))
         if let hashes = tags.value("h") {
-            guard TagList.list(hashes).contains(where: { $0.elementsEqual("sha256".utf8) }) else { throw .hash }
+            let usable = TagList.list(hashes).contains { ASCII.equalIgnoringCase($0.span, "sha256") }
+            guard usable else { throw .hash }
         }
         if let services = tags.value("s") {
             let usable = TagList.list(services).contains { $0 == [0x2A] || $0.elementsEqual("email".utf8) }

@@ -1,6 +1,6 @@
 import Base
-package import Protocols
 package import Crypto
+package import Protocols
 
 /// `a=`. `rsa-sha1` and names nobody knows are told apart only to say so: neither is ever accepted (RFC 8301 §3.1).
 package enum SignatureAlgorithm: Sendable, Hashable {

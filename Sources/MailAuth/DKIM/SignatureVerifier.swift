@@ -37,7 +37,9 @@ enum SignatureVerifier {
         _ signature: [UInt8], digest: [UInt8], _ algorithm: SignatureAlgorithm, record text: [UInt8], inDomain: Bool
     ) -> Outcome {
         let record: DKIMKeyRecord
-        do throws(KeyRecordError) { record = try DKIMKeyRecord(text) } catch { return Outcome(reason: .keyRecord(error)) }
+        do throws(KeyRecordError) {
+            record = try DKIMKeyRecord(text)
+        } catch { return Outcome(reason: .keyRecord(error)) }
         var outcome = Outcome(reason: .verified, isTesting: record.isTesting)
         guard record.kind == algorithm.keyKind, let key = publicKey(record) else {
             outcome.reason = .keyMismatch
