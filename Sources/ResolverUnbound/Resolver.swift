@@ -65,4 +65,8 @@ package protocol ResolverObserver: Sendable {
     func answered(_ question: DNSQuestion, _ answer: DNSAnswer, nanoseconds: UInt64, shared: Int)
     /// A question was turned away because a table was full.
     func refused(_ question: DNSQuestion)
+    /// A question was answered from memory.
+    func remembered(_ question: DNSQuestion)
+    /// libunbound was started afresh after a silence.
+    func restarted()
 }

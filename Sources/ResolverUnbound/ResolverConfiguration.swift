@@ -39,6 +39,14 @@ package struct ResolverLimits: Sendable {
     package var perTurn = 1_024
     /// Seconds between looks for overdue questions; how late a timeout may be.
     package var sweepSeconds = 0.05
+    /// Answers kept in front of libunbound, and what they may take.
+    package var cacheEntries = 32_768
+    package var cacheOctets = 32 << 20
+    package var cacheSeconds: UInt32 = 3_600
+    /// So many questions open and no answer for so long: the way out is dead, and libunbound is started afresh, as often
+    /// as that takes. Otherwise its back-off and its backlog would outlast the outage by a minute.
+    package var silenceQuestions = 32
+    package var silenceSeconds = 3.0
 
     package init() {}
 }

@@ -20,6 +20,9 @@ final class ResolverThread {
     private var open: [DNSQuestion: Query] = [:]
     private var waiting = 0
     private var nextSweep = Instant(nanoseconds: 0)
+    private var cache: AnswerCache
+    /// The last answer that was none of failure, or the last fresh start.
+    private var lastLife = ResolverThread.now
     private var running = true
 
     init(
@@ -31,6 +34,8 @@ final class ResolverThread {
         self.inbox = inbox
         self.observer = observer
         context = try UnboundContext(configuration)
+        cache = AnswerCache(
+            entries: limits.cacheEntries, octets: limits.cacheOctets, seconds: limits.cacheSeconds)
         epoll = mt_epoll_create()
         guard epoll >= 0, mt_epoll_add(epoll, inbox.eventDescriptor, Self.readable, Self.inboxEvent) >= 0,
             mt_epoll_add(epoll, context.descriptor, Self.readable, Self.unboundEvent) >= 0
@@ -96,6 +101,11 @@ final class ResolverThread {
         let now = Self.now
         let deadline = now.advanced(bySeconds: configuration.timeoutSeconds)
         for (index, question) in questions.enumerated() {
+            if let answer = cache.answer(to: question, now) {
+                observer?.remembered(question)
+                batch.set(answer, at: index)
+                continue
+            }
             guard let query = query(for: question, now) else {
                 observer?.refused(question)
                 batch.set(.timeout, at: index)
@@ -111,6 +121,8 @@ final class ResolverThread {
         guard waiting < limits.waiters else { return nil }
         if let query = open[question] { return query }
         guard open.count < limits.open else { return nil }
+        // After a quiet time silence begins now.
+        if open.isEmpty { lastLife = now }
         let query = Query(question, asked: now)
         query.finish = { [unowned self] query, answer in finished(query, answer) }
         guard context.ask(query) else { return nil }
@@ -122,6 +134,9 @@ final class ResolverThread {
 
     private func finished(_ query: Query, _ answer: DNSAnswer) {
         open[query.question] = nil
+        let now = Self.now
+        if !answer.isTemporary || answer.security == .bogus { lastLife = now }
+        cache.learn(query.question, answer, now)
         answerAll(query, answer)
     }
 
@@ -147,6 +162,7 @@ final class ResolverThread {
         nextSweep = now.advanced(bySeconds: limits.sweepSeconds)
         // Replies only post, so nothing changes the table meanwhile.
         for query in open.values { expire(query, now) }
+        if open.count >= limits.silenceQuestions, now.seconds(since: lastLife) >= limits.silenceSeconds { restart() }
     }
 
     private func expire(_ query: Query, _ now: Instant) {
@@ -159,17 +175,21 @@ final class ResolverThread {
         for waiter in due { waiter.batch.set(.timeout, at: waiter.index) }
     }
 
-    /// libunbound's thread is gone: a new context, and temporary failures for those who waited.
+    /// A new context; what somebody waits for is asked again, the rest is dropped. Without a new context the waiters
+    /// time out, and the next silence tries again.
     private func restart() {
-        _ = mt_epoll_del(epoll, context.descriptor)
-        let queries = Array(open.values)
-        open = [:]
-        if let fresh = try? UnboundContext(configuration),
+        lastLife = Self.now
+        guard let fresh = try? UnboundContext(configuration),
             mt_epoll_add(epoll, fresh.descriptor, Self.readable, Self.unboundEvent) >= 0
-        {
-            // The old one calls nobody back once it is gone; only then may its queries go.
-            context = fresh
+        else { return }
+        _ = mt_epoll_del(epoll, context.descriptor)
+        // The old one is gone here and calls nobody back any more; only then may its queries go.
+        context = fresh
+        observer?.restarted()
+        let queries = Array(open.values)
+        for query in queries where query.waiters.isEmpty || !context.ask(query) {
+            open[query.question] = nil
+            answerAll(query, DNSAnswer(status: .servFail))
         }
-        for query in queries { answerAll(query, DNSAnswer(status: .servFail)) }
     }
 }

@@ -46,6 +46,8 @@ package struct DNSMetrics: ResolverObserver {
     package let queries: PairCounter<DNSTypeLabel, DNSResultLabel>
     package let shared: Counter
     package let turnedAway: Counter
+    package let remembered: Counter
+    package let restarts: Counter
     package let duration: Histogram
 
     package init(_ r: Registry) {
@@ -56,6 +58,10 @@ package struct DNSMetrics: ResolverObserver {
             "martlet_dns_shared_questions_total", "DNS questions answered by a query that was under way already.")
         turnedAway = r.counter(
             "martlet_dns_turned_away_total", "DNS questions answered as timed out because the resolver was full.")
+        remembered = r.counter(
+            "martlet_dns_cached_answers_total", "DNS questions answered from memory, without a query.")
+        restarts = r.counter(
+            "martlet_dns_restarts_total", "Fresh starts of the resolver library after a time without any answer.")
         duration = r.histogram(
             "martlet_dns_query_duration_seconds", "Time from asking a DNS question to its answer or timeout.",
             unit: .seconds, bounds: Buckets.durations)
@@ -68,4 +74,6 @@ package struct DNSMetrics: ResolverObserver {
     }
 
     package func refused(_ question: DNSQuestion) { turnedAway.add() }
+    package func remembered(_ question: DNSQuestion) { remembered.add() }
+    package func restarted() { restarts.add() }
 }

@@ -19,6 +19,10 @@ final class NotingObserver: ResolverObserver {
         notes.withLock { $0.append(Note(question: question, status: answer.status, shared: shared)) }
     }
     func refused(_ question: DNSQuestion) { refusals.withLock { $0 += 1 } }
+    let memories = Mutex<Int>(0)
+    func remembered(_ question: DNSQuestion) { memories.withLock { $0 += 1 } }
+    let restarts = Mutex<Int>(0)
+    func restarted() { restarts.withLock { $0 += 1 } }
 }
 
 extension Resolver {
@@ -188,6 +192,34 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
             #expect(answers.map(\.status) == [.timeout, .timeout, .timeout])
             #expect(server.queries("c.dead.example", .a) == 0)
             #expect(observer.refusals.withLock { $0 } == 1)
+        }
+    }
+
+    @Test func whatIsKnownIsNotAskedAgain() throws {
+        let observer = NotingObserver()
+        try with([("a.example", .a, .records([[192, 0, 2, 1]]))], observer: observer) { resolver, server in
+            for _ in 0..<3 {
+                let answer = resolver.wait([question("a.example", .a)])?.first
+                #expect(answer?.addresses == [IPAddress(v4: 192, 0, 2, 1)])
+                #expect((1...60).contains(answer?.ttl ?? 0))
+            }
+            #expect(server.queries("a.example", .a) == 1)
+            #expect(observer.memories.withLock { $0 } == 2)
+        }
+    }
+
+    /// What was asked before the fresh start is asked again by it, and answered then.
+    @Test func silenceEndsInAFreshStart() throws {
+        var limits = ResolverLimits()
+        limits.silenceQuestions = 2
+        limits.silenceSeconds = 0.1
+        let observer = NotingObserver()
+        let names = ["a.slow.example", "b.slow.example"]
+        try with(names.map { ($0, .a, .from(2, [[192, 0, 2, 1]])) }, limits: limits, observer: observer) {
+            resolver, _ in
+            let answers = try #require(resolver.wait(names.map { question($0, .a) }))
+            #expect(answers.allSatisfy { $0.addresses == [IPAddress(v4: 192, 0, 2, 1)] })
+            #expect(observer.restarts.withLock { $0 } >= 1)
         }
     }
 
