@@ -120,7 +120,9 @@ package struct Disposition: Sendable, Hashable {
             }
             return out
         }
-        guard spf.result == .temperror, policy.spfFail == .reject, policy.dmarcTemporary == .postpone else { return nil }
+        guard spf.result == .temperror, policy.spfFail == .reject, policy.dmarcTemporary == .postpone else {
+            return nil
+        }
         var out = Disposition(.postpone, .spfTemporary, "SPF of \(domain) could not be looked up now")
         out.reply = Reply(451, EnhancedStatus(4, 7, 24), "SPF of \(domain) could not be looked up; try again later")
         return out

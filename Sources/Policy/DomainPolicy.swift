@@ -55,7 +55,10 @@ package struct DomainPolicyField: Sendable {
     /// False when the text is not a value of this setting.
     package let write: @Sendable (inout DomainPolicy, String) -> Bool
 
-    package static let all: [DomainPolicyField] = [
+    package static let all: [DomainPolicyField] = mailboxes + authentication
+
+    /// What is taken for the domain's mailboxes.
+    private static let mailboxes: [DomainPolicyField] = [
         DomainPolicyField(
             name: "enabled", summary: "Whether the domain takes mail: true or false.", defaultText: "true",
             read: { $0.enabled ? "true" : "false" },
@@ -103,7 +106,7 @@ package struct DomainPolicyField: Sendable {
                 policy.quotaRefusal = value
                 return true
             }),
-    ] + authentication
+    ]
 
     package static func named(_ name: String) -> DomainPolicyField? { all.first { $0.name == name } }
 }

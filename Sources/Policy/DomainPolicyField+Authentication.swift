@@ -6,7 +6,8 @@ extension DomainPolicyField {
     static let authentication: [DomainPolicyField] = [
         choice(
             "dmarc_enforce", \.dmarcEnforcement,
-            summary: "Whether mail that fails DMARC is quarantined or refused as its author domain asks: true or false."),
+            summary: "Whether mail that fails DMARC is quarantined or refused as its author domain asks: true or false."
+        ),
         choice(
             "dmarc_temperror", \.dmarcTemporary,
             summary: "Mail that DNS trouble keeps from a verdict that could refuse it: defer (451) or accept."),

@@ -31,6 +31,7 @@ import Testing
         var dmarc = AuthResults.DMARC(result: .fail, author: bytes("example.org"))
         dmarc.policyDomain = bytes("example.org")
         dmarc.policy = .reject
+        dmarc.applied = .quarantine
         dmarc.reason = bytes("no \"aligned\" identifier")
         results.dmarc = dmarc
         return results
@@ -43,15 +44,16 @@ import Testing
         for line in text.utf8.split(separator: 0x0A) { #expect(line.count <= 79, "\(String(line) ?? "")") }
         let read = try #require(parse(Array(bytes(text).dropFirst(24).dropLast(2))))
         #expect(read.server == id && read.version == 1)
-        #expect(read.statements.map { String(decoding: $0.method, as: UTF8.self) } == [
-            "iprev", "spf", "spf", "dkim", "arc", "dmarc",
-        ])
+        #expect(
+            read.statements.map { String(decoding: $0.method, as: UTF8.self) } == [
+                "iprev", "spf", "spf", "dkim", "arc", "dmarc",
+            ])
         #expect(read.first("iprev")?.property("policy.iprev") == bytes("2001:db8::1"))
         #expect(read.statements[2].property("smtp.mailfrom") == bytes("a@example.org"))
         #expect(read.first("dkim")?.property("header.b") == bytes("abcd/fgh"))
         #expect(read.first("dkim")?.property("header.i") == bytes("@example.org"))
         #expect(read.first("dmarc")?.property("reason") == bytes("no \"aligned\" identifier"))
-        #expect(read.first("dmarc")?.property("policy.dmarc") == bytes("reject"))
+        #expect(read.first("dmarc")?.property("policy.dmarc") == bytes("quarantine"))
         let seal = AuthResults.ARC.Seal(instance: 1, domain: id, selector: [], statements: read)
         #expect(seal.dmarc == .fail && seal.author == bytes("example.org"))
     }
@@ -97,7 +99,8 @@ import Testing
     // MARK: Fields that claim to be ours
 
     @Test(arguments: [
-        "mx.example.com; spf=pass", " MX.Example.COM ; none", "mx.example.com 1; none", "(x) mx.example.com (y) 1 (z); none",
+        "mx.example.com; spf=pass", " MX.Example.COM ; none", "mx.example.com 1; none",
+        "(x) mx.example.com (y) 1 (z); none",
         "\"mx.example.com\"; none", "\"mx.exam\\ple.com\"; none", "\r\n\tmx.example.com;\r\n\tnone", "mx.example.com",
         "mx.example.com.; none", "mx.example.com/1; none", "mx.example.com, x; none", "mx.\"example\".com; none",
         "(a (nested) b)mx.example.com; none", "mx.example.com(c); none", "mx.example.com spf=pass",
@@ -110,7 +113,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "mx.example.org; spf=pass", "notmx.example.com; none", "mx.example.com.evil.example; none", "other.example 1; none",
+        "mx.example.org; spf=pass", "notmx.example.com; none", "mx.example.com.evil.example; none",
+        "other.example 1; none",
         "(mx.example.com) other.example; none", "other.example; spf=pass smtp.mailfrom=a@mx.example.com",
         "other.example; none (mx.example.com)", "other.example x; spf=pass",
     ])
@@ -124,9 +128,10 @@ import Testing
                 + "X-Authentication-Results: mx.example.com; none\r\nSubject: x\r\n\r\n"
                 + "Authentication-Results: mx.example.com; none\r\n")
         let ranges = AuthenticationResultsParser.fieldsToRemove(in: message.span, claiming: [id])
-        #expect(ranges.map { String(decoding: message[$0], as: UTF8.self) } == [
-            "authentication-results : mx.example.com;\r\n spf=pass\r\n"
-        ])
+        #expect(
+            ranges.map { String(decoding: message[$0], as: UTF8.self) } == [
+                "authentication-results : mx.example.com;\r\n spf=pass\r\n"
+            ])
     }
 
     // MARK: Reading
@@ -147,6 +152,8 @@ import Testing
         #expect(last.first("arc")?.result == bytes("none") && last.statements.count == 2)
     }
 
-    @Test(arguments: ["", ";", "a; spf", "a; spf=", "a; =pass", "a; spf=pass x", "a; spf=pass x.y", "a; spf=pass (", "a b"])
+    @Test(arguments: [
+        "", ";", "a; spf", "a; spf=", "a; =pass", "a; spf=pass x", "a; spf=pass x.y", "a; spf=pass (", "a b",
+    ])
     func malformed(value: String) { #expect(parse(bytes(value)) == nil) }
 }

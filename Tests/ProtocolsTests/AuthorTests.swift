@@ -43,7 +43,8 @@ import Testing
         "a@b@example.com", "a@good.example <b@evil.example>", "<a@example.com", "a@example.com>", "a@", "@example.com",
         "<>", "a@example..com", "a@example.com.", "a b@example.com", "\"unterminated <a@example.com>", "(open a@b.c",
         "a@example.com) x", "a@example.com b@example.org", "a@example.com\rb@example.org", "a@exam\u{0}ple.com",
-        "\"a\u{0}\" <a@example.com>", "a@[1.2.3.4", "a@example.com;", "a\\b@example.com", "<a@example.com><b@example.org>",
+        "\"a\u{0}\" <a@example.com>", "a@[1.2.3.4", "a@example.com;", "a\\b@example.com",
+        "<a@example.com><b@example.org>",
         "g: h: a@b.c;;", "a@ex ample.com",
     ])
     func doubtIsAnError(value: String) {

@@ -88,9 +88,9 @@ package struct AuthenticationResults {
     private mutating func write(_ dmarc: AuthResults.DMARC) {
         method("dmarc", dmarc.result.rawValue, reason: dmarc.reason)
         if !dmarc.author.isEmpty { property("header.from", Self.value(dmarc.author)) }
-        // RFC 9989 §9.2: policy.dmarc is what the owner of the domain asks for.
+        // RFC 9989 §9.1: policy.dmarc is the policy after its options have been processed.
         if dmarc.result == .pass || dmarc.result == .fail {
-            property("policy.dmarc", Array(dmarc.policy.rawValue.utf8))
+            property("policy.dmarc", Array(dmarc.applied.rawValue.utf8))
         }
     }
 
@@ -162,7 +162,8 @@ package struct AuthenticationResults {
         guard text.count <= valueMax, let at = text.lastIndex(of: ASCII.at) else { return value(text) }
         let local = text[..<at]
         let domain = text[(at + 1)...]
-        let isPlain = local.allSatisfy { PathParser.isAtext($0) || $0 == ASCII.dot } && !domain.isEmpty
+        let isPlain =
+            local.allSatisfy { PathParser.isAtext($0) || $0 == ASCII.dot } && !domain.isEmpty
             && domain.allSatisfy { ASCII.isAlphanumeric($0) || $0 == ASCII.dot || $0 == ASCII.hyphen || $0 == 0x5F }
         return isPlain ? text : quoted(text)
     }
