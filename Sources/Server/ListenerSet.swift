@@ -85,7 +85,9 @@ final class ListenerSet: Sendable {
 
     private static func identities(_ configuration: Configuration) throws -> [TLSIdentity] {
         switch configuration.tls.mode {
-        case .files, .acme:
+        case .acme:
+            throw StartupError.configuration("tls.mode acme is not available yet; set it to files or self-signed")
+        case .files:
             return grouped(configuration.tls.certificates)
         case .selfSigned:
             let pair = TLSKeyPair(
