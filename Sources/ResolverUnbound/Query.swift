@@ -27,9 +27,9 @@ final class Batch {
     private let questions: [DNSQuestion]
     private var answers: [DNSAnswer?]
     private var open: Int
-    private let reply: Resolver.Reply
+    private let reply: DNSReply
 
-    init(_ questions: [DNSQuestion], reply: @escaping Resolver.Reply) {
+    init(_ questions: [DNSQuestion], reply: @escaping DNSReply) {
         self.questions = questions
         self.reply = reply
         answers = Array(repeating: nil, count: questions.count)

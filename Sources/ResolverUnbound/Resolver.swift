@@ -6,13 +6,9 @@ package import Protocols
 ///
 /// Shareable: a mailbox. Bounded by it: when it is full `ask` says so and there will be no reply; the caller then goes
 /// on as if every question had timed out.
-package final class Resolver: Sendable {
-    /// The questions asked, each with its answer, in their order. Runs on the resolver thread, which it must not hold
-    /// up: post to your own mailbox.
-    package typealias Reply = @Sendable ([(DNSQuestion, DNSAnswer)]) -> Void
-
+package final class Resolver: DNSResolver {
     enum Message: Sendable {
-        case ask([DNSQuestion], Reply)
+        case ask([DNSQuestion], DNSReply)
         case stop
     }
 
@@ -45,7 +41,7 @@ package final class Resolver: Sendable {
     }
 
     /// Asks all of them at once. False: nothing was asked, nobody will reply.
-    package func ask(_ questions: [DNSQuestion], reply: @escaping Reply) -> Bool {
+    package func ask(_ questions: [DNSQuestion], reply: @escaping DNSReply) -> Bool {
         inbox.post(.ask(questions, reply))
     }
 

@@ -95,7 +95,7 @@ final class ResolverThread {
         }
     }
 
-    private func ask(_ questions: [DNSQuestion], _ reply: @escaping Resolver.Reply) {
+    private func ask(_ questions: [DNSQuestion], _ reply: @escaping DNSReply) {
         guard !questions.isEmpty else { return reply([]) }
         let batch = Batch(questions, reply: reply)
         let now = Self.now

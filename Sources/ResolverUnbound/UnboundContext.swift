@@ -24,6 +24,8 @@ final class UnboundContext {
         try setOptions(configuration)
         try setAnchors(configuration.anchors)
         if !configuration.forward.isEmpty { try removeLocalZones() }
+        // Removes nothing, but fixes the settings: what is wrong in a file shows here and not at the first question.
+        try Self.check(ub_ctx_data_remove(context, "settings.invalid."), "the files it reads")
     }
 
     deinit { ub_ctx_delete(context) }
@@ -63,8 +65,8 @@ final class UnboundContext {
     }
 
     /// The zones that libunbound would answer from built-in data (RFC 6303 §4, RFC 6761 §6). A resolver of the
-    /// operator's choice knows what its network holds; `unblock-lan-zones` covers the rest of the list. Ends
-    /// configuration: this is the last step.
+    /// operator's choice knows what its network holds; `unblock-lan-zones` covers the rest of the list. Fixes the
+    /// settings: nothing can be set afterwards.
     private func removeLocalZones() throws(ResolverError) {
         for zone in [
             "127.in-addr.arpa.", "localhost.", "test.", "invalid.", "onion.", "home.arpa.",

@@ -3,7 +3,6 @@ import Crypto
 import Policy
 import Protocols
 import Reactor
-import ResolverUnbound
 import Store
 import Telemetry
 
@@ -16,7 +15,7 @@ struct ServerServices: Sendable {
     let directory: DirectoryPublisher
     let authenticator: Authenticator
     let admission: Admission
-    let resolver: Resolver
+    let resolver: any DNSResolver
     let metrics: ServerMetrics
     let log: Log
 }

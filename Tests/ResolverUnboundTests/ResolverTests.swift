@@ -238,6 +238,29 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
         try with([]) { resolver, _ in #expect(resolver.wait([]) == []) }
     }
 
+    @Test func aFileThatHoldsNoAnchorsIsAnError() throws {
+        let path = FileManager.default.temporaryDirectory.appending(
+            path: "anchor-\(ProcessInfo.processInfo.globallyUniqueString)"
+        ).path
+        try Data("good.example. DS nonsense\n".utf8).write(to: URL(filePath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        for forward in [[], ["127.0.0.1@9"]] {
+            #expect(throws: ResolverError.self) {
+                try Resolver(ResolverConfiguration(forward: forward, anchors: .file(path)))
+            }
+        }
+    }
+
+    @Test func anEmptyAnchorFileMeansNoValidation() throws {
+        let server = try FakeNameServer([("a.example", .txt, .records([[1, 0x79]]))])
+        defer { server.stop() }
+        let resolver = try Resolver(ResolverConfiguration(forward: [server.address], anchors: .file("/dev/null")))
+        defer { resolver.stop() }
+        let answer = resolver.wait([question("a.example", .txt)])?.first
+        #expect(answer?.texts == [[0x79]])
+        #expect(answer?.security == .insecure)
+    }
+
     @Test func settingsThatCannotBe() {
         for configuration in [
             ResolverConfiguration(forward: ["no address"], anchors: .none),

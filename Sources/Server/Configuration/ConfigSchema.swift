@@ -95,7 +95,8 @@ package enum ConfigSchema {
             "Resolvers to ask instead of the root servers. Answers are validated here all the same."),
         text(
             "dns.trust_anchor_file", \.dns.trustAnchorFile, .path, empty: true,
-            "DNSSEC trust anchors; empty: the built-in root anchor."),
+            "DNSSEC trust anchors; empty: the built-in root anchor. A file without any, as /dev/null: nothing is validated."
+        ),
         text(
             "dns.root_hints", \.dns.rootHints, .path, empty: true,
             "Root servers of a closed network; empty: the public ones."),
