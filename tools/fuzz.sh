@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tools/fuzz.sh TARGET SECONDS: builds Tests/Fuzz/TARGET.swift with libFuzzer and AddressSanitizer and runs it.
-# Without a target every one runs, SECONDS each. The pure modules have no C in them, so swiftc alone builds them.
+# Without a target every one runs, SECONDS each. Base and Protocols have no C in them, so swiftc alone builds them; the
+# checks of MailAuth use Crypto, which is built with its C modules.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,11 +33,36 @@ module() { # name, extra flags -- sources
 
 mapfile -d '' base < <(find Sources/Base -name '*.swift' -print0 | sort -z)
 mapfile -d '' protocols < <(find Sources/Protocols -name '*.swift' -print0 | sort -z)
+mapfile -d '' crypto < <(find Sources/Crypto -name '*.swift' -print0 | sort -z)
+mapfile -d '' mailauth < <(find Sources/MailAuth -name '*.swift' -print0 | sort -z)
 # The part of the configuration that reads bytes.
 config=(Sources/Server/Configuration/ConfigParser.swift Sources/Server/Configuration/ConfigText.swift)
 
+# C modules as Crypto sees them, and what to link for them.
+libraries=()
+checks() {
+    local name file
+    local imports=(-I Sources/CIDN2 -I Sources/CCrypt)
+    for name in CEpoll COpenSSL; do
+        mkdir -p "$out/$name"
+        echo "module $name { umbrella header \"$PWD/Sources/$name/include/$name.h\" export * }" \
+            > "$out/$name/module.modulemap"
+        imports+=(-I "$out/$name")
+        for file in Sources/"$name"/*.c; do
+            clang -O1 -g -I "Sources/$name/include" -c -o "$out/$name/$(basename "$file" .c).o" "$file"
+        done
+        objects+=("$out/$name"/*.o)
+    done
+    flags+=("${imports[@]}")
+    module Crypto -- "${crypto[@]}"
+    module MailAuth -- "${mailauth[@]}"
+    objects+=("$out/Crypto.o" "$out/MailAuth.o")
+    libraries=(-lssl -lcrypto -lidn2 -lcrypt)
+}
+
 run() {
     local name=$1
+    local flags=("${flags[@]}")
     [ -f "Tests/Fuzz/$name.swift" ] || { echo "no Tests/Fuzz/$name.swift" >&2; exit 64; }
     local sources=("Tests/Fuzz/$name.swift")
     local objects=("$out/Base.o")
@@ -47,10 +73,12 @@ run() {
         case $name in FuzzSession* | FuzzCommand) sources+=(Tests/Fuzz/Support/*.swift) ;; esac
         module Protocols -- "${protocols[@]}"
         objects+=("$out/Protocols.o")
+        if grep -q '^import MailAuth' "${sources[0]}"; then checks; fi
     fi
     # Unoptimised, so that a broken property says which one it was.
     swiftc "${flags[@]}" -Onone -module-name "$name" -emit-executable \
-        -emit-module-path "$out/$name.swiftmodule" -o "$out/$name" "${sources[@]}" "${objects[@]}"
+        -emit-module-path "$out/$name.swiftmodule" -o "$out/$name" "${sources[@]}" "${objects[@]}" \
+        "${libraries[@]}"
     mkdir -p "$out/corpus/$name"
     echo "$name: $seconds s"
     # Swift's own crash handler reads freed memory, which AddressSanitizer would report instead of the cause.
