@@ -17,7 +17,7 @@ import Testing
         iprev.name = bytes("mail.example.org")
         results.iprev = iprev
         results.helo = AuthResults.SPF(
-            result: .pass, domain: bytes("mail.example.org"), identity: bytes("mail.example.org"))
+            result: .pass, domain: bytes("mail.example.org"), identity: bytes("postmaster@mail.example.org"))
         results.spf = AuthResults.SPF(result: .softfail, domain: bytes("example.org"), identity: bytes("a@example.org"))
         var dkim = AuthResults.DKIM(result: .pass, domain: bytes("example.org"))
         dkim.identity = bytes("@example.org")
@@ -49,6 +49,7 @@ import Testing
                 "iprev", "spf", "spf", "dkim", "arc", "dmarc",
             ])
         #expect(read.first("iprev")?.property("policy.iprev") == bytes("2001:db8::1"))
+        #expect(read.statements[1].property("smtp.helo") == bytes("mail.example.org"))
         #expect(read.statements[2].property("smtp.mailfrom") == bytes("a@example.org"))
         #expect(read.first("dkim")?.property("header.b") == bytes("abcd/fgh"))
         #expect(read.first("dkim")?.property("header.i") == bytes("@example.org"))
@@ -60,6 +61,10 @@ import Testing
 
     @Test func nothingEvaluatedIsSaidSo() {
         #expect(AuthenticationResults.body(AuthResults(), servedBy: id) == bytes("mx.example.com; none"))
+        var unsigned = AuthResults()
+        unsigned.dmarc = AuthResults.DMARC(result: .absent, author: bytes("example.org"))
+        let expected = "mx.example.com;\r\n\tdkim=none;\r\n\tdmarc=none header.from=example.org"
+        #expect(AuthenticationResults.body(unsigned, servedBy: id) == bytes(expected))
     }
 
     /// Whatever a peer sends stays inside its value.
@@ -70,7 +75,7 @@ import Testing
     func hostileValuesStayInside(text: String) throws {
         var results = full
         results.spf?.identity = bytes(text)
-        results.helo?.identity = bytes(text)
+        results.helo?.domain = bytes(text)
         results.iprev?.name = bytes(text)
         results.dkim[0].selector = bytes(text)
         results.dkim[0].domain = bytes(text)

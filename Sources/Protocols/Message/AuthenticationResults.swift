@@ -42,9 +42,12 @@ package struct AuthenticationResults {
             method("auth", "pass", reason: [])
             property("smtp.auth", Self.address(auth))
         }
-        if let helo = results.helo { write(helo, property: "smtp.helo") }
-        if let spf = results.spf { write(spf, property: "smtp.mailfrom") }
+        // RFC 8601 §2.7.2: the HELO name itself, without the postmaster that SPF puts before it.
+        if let helo = results.helo { write(helo, "smtp.helo", Self.value(helo.domain)) }
+        if let spf = results.spf { write(spf, "smtp.mailfrom", Self.address(spf.identity)) }
         write(results.dkim)
+        // DMARC rests on the signatures: where it was evaluated, they were looked for.
+        if results.dkim.isEmpty, results.dmarc != nil { method("dkim", "none", reason: []) }
         if let arc = results.arc { write(arc) }
         if let dmarc = results.dmarc { write(dmarc) }
         // RFC 8601 §2.2: no-result
@@ -58,13 +61,12 @@ package struct AuthenticationResults {
         if !iprev.name.isEmpty { comment(iprev.name) }
     }
 
-    private mutating func write(_ spf: AuthResults.SPF, property name: StaticString) {
+    private mutating func write(_ spf: AuthResults.SPF, _ name: StaticString, _ identity: [UInt8]) {
         method("spf", spf.result.rawValue, reason: spf.reason)
-        property(name, Self.address(spf.identity))
+        property(name, identity)
     }
 
     private mutating func write(_ signatures: [AuthResults.DKIM]) {
-        if signatures.isEmpty { return }
         for dkim in signatures.prefix(Self.signaturesMax) {
             method("dkim", dkim.result.rawValue, reason: dkim.reason)
             property("header.d", Self.value(dkim.domain))
