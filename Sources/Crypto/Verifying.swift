@@ -15,7 +15,9 @@ package struct PublicKey: ~Copyable {
 
     /// RSA from X.509 SubjectPublicKeyInfo or from PKCS#1 RSAPublicKey, both DER without bytes behind.
     package init?(rsa der: [UInt8]) {
-        guard der.count <= Self.derMax, let key = Self.parseInfo(der) ?? Self.parsePKCS1(der) else {
+        guard der.count <= Self.derMax,
+            let key = Self.parsePKCS1(Self.rsaKey(inInfo: der) ?? der) ?? Self.parseInfo(der)
+        else {
             ERR_clear_error()
             return nil
         }
@@ -66,6 +68,35 @@ package struct PublicKey: ~Copyable {
         defer { EVP_MD_CTX_free(context) }
         guard EVP_DigestVerifyInit(context, nil, nil, nil, handle) == 1 else { return false }
         return EVP_DigestVerify(context, signature, signature.count, digest, digest.count) == 1
+    }
+
+    /// The RSAPublicKey inside a SubjectPublicKeyInfo in its usual form. libcrypto's decoder of the whole takes five times
+    /// as long as a verification; what has another form is left to it.
+    private static func rsaKey(inInfo der: [UInt8]) -> [UInt8]? {
+        guard let info = content(of: 0x30, in: der[...]), info.starts(with: rsaIdentifier),
+            let bits = content(of: 0x03, in: info.dropFirst(rsaIdentifier.count)), bits.first == 0
+        else { return nil }
+        return Array(bits.dropFirst())
+    }
+
+    /// SEQUENCE { rsaEncryption, NULL } (RFC 3279 §2.3.1)
+    private static let rsaIdentifier: [UInt8] = [
+        0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05, 0x00,
+    ]
+
+    /// The content of the one DER element that `bytes` is, when it has this tag.
+    private static func content(of tag: UInt8, in bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+        guard bytes.count >= 2, bytes.first == tag else { return nil }
+        let first = Int(bytes[bytes.startIndex + 1])
+        var rest = bytes.dropFirst(2)
+        var length = first
+        if first >= 0x80 {
+            let octets = first - 0x80
+            guard (1...2).contains(octets), rest.count >= octets else { return nil }
+            length = rest.prefix(octets).reduce(0) { $0 << 8 | Int($1) }
+            rest = rest.dropFirst(octets)
+        }
+        return rest.count == length ? rest : nil
     }
 
     private static func parseInfo(_ der: [UInt8]) -> OpaquePointer? {
