@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools=${PEERS_TOOLS:-../shared/peers}
 [ -x "$tools/run.sh" ] || { echo "SKIPPED: no measuring bundle at $tools (set PEERS_TOOLS)" >&2; exit 75; }
+# Where the bundle was unpacked: as it says itself.
+export PEERS=${PEERS:-$(sed -n 's/^PEERS=${PEERS:-\(.*\)}$/\1/p' "$tools/lib.sh")}
 rounds=${1:-5}
 out=$(realpath -m "${2:-/tmp/martlet-compare.txt}")
 scenarios=${SCENARIOS:-accept-c50 accept-c200 session-c10 session-c50 session-c200 pipe-c50 rcpt10-c10 size64k size1m \
@@ -33,7 +35,7 @@ cat >"$folder/serve" <<SH
 #!/bin/bash
 rm -rf "$folder/data" && cp -a "$folder/template" "$folder/data"
 if [ "\${SYNC_DELAY_US:-0}" -gt 0 ]; then
-    export SLOWSYNC_US=\$SYNC_DELAY_US LD_PRELOAD=\${PEERS:-/opt/peers}/bin/slowsync.so
+    export SLOWSYNC_US=\$SYNC_DELAY_US LD_PRELOAD=$PEERS/bin/slowsync.so
 fi
 exec "$martlet" serve --config "$folder/config.json" 2>"$folder/log"
 SH
