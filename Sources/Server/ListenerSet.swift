@@ -101,7 +101,8 @@ final class ListenerSet: Sendable {
     private static func grouped(_ files: [Configuration.CertificateFiles]) -> [TLSIdentity] {
         var identities: [TLSIdentity] = []
         for file in files {
-            let names = file.names.isEmpty ? CertificateNames.read(file.certificate) : file.names.map { $0.lowercased() }
+            let given = file.names.map { $0.lowercased() }
+            let names = given.isEmpty ? CertificateNames.read(file.certificate) : given
             let pair = TLSKeyPair(chainPath: file.certificate, keyPath: file.key)
             if let same = identities.firstIndex(where: { Set($0.names) == Set(names) }) {
                 identities[same].keyPairs.append(pair)

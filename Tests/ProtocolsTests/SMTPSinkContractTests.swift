@@ -14,7 +14,8 @@ import Testing
         driver.feed("BDAT 21\r\n012345678901234567890")
         #expect(String(decoding: driver.takeOutput(), as: UTF8.self).hasPrefix("552 5.3.4 "))
         #expect(driver.sink.begins == 0 && driver.sink.discards == 0)
-        driver.feed("RSET\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\nBDAT 5\r\n01234BDAT 16\r\n0123456789012345")
+        driver.feed("RSET\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@y.example>\r\n")
+        driver.feed("BDAT 5\r\n01234BDAT 16\r\n0123456789012345")
         #expect(driver.sink.begins == 1 && driver.sink.discards == 1)
     }
 }
