@@ -20,8 +20,6 @@ package enum Application {
     // sysexits(3)
     private static let unavailable: Int32 = 69
     private static let software: Int32 = 70
-    private static let temporary: Int32 = 75
-    private static let badConfiguration: Int32 = 78
 
     /// Runs the daemon until SIGTERM or SIGINT; the exit status.
     package static func serve(_ loaded: LoadedConfiguration) -> Int32 {

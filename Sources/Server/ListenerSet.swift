@@ -17,7 +17,6 @@ final class ListenerSet: Sendable {
     private struct Entry: Sendable {
         let address: ListenAddress
         let context: ListenerContext
-        let tickets: Bool
     }
 
     private let entries: [Entry]
@@ -37,8 +36,7 @@ final class ListenerSet: Sendable {
                 context: ListenerContext(
                     session: Self.sessionConfiguration(configuration, listener), label: listener.kind.label,
                     tls: usesTLS ? publishers[listener.sessionTickets] : nil,
-                    implicitTLS: listener.kind == .submissions && usesTLS),
-                tickets: listener.sessionTickets)
+                    implicitTLS: listener.kind == .submissions && usesTLS))
         }
     }
 

@@ -58,7 +58,7 @@ package final class ServerMetrics: Sendable {
             "martlet_body_sync_duration_seconds", "Time of one fdatasync of a body segment.",
             unit: .seconds, bounds: Buckets.durations)
         reactorLag = r.histogram(
-            "martlet_reactor_lag_seconds", "How late timers fire on reactor threads.",
+            "martlet_reactor_lag_seconds", "How long the last event of a turn waited for the others of it.",
             unit: .seconds, bounds: Buckets.durations)
         reactorTurn = r.histogram(
             "martlet_reactor_turn_seconds", "Time a reactor works between two waits.",
