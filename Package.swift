@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "CIDN2"),
         .systemLibrary(name: "CCrypt"),
         .systemLibrary(name: "CUnbound"),
+        .systemLibrary(name: "CCurl"),
         lib("Base", ["CEpoll"], bytes),
         lib("Protocols", ["Base"], pure),
         lib("Crypto", ["Base", "CEpoll", "COpenSSL", "CCrypt", "CIDN2"], house),
@@ -53,16 +54,25 @@ let package = Package(
             ["Base", "Store", "Policy", "Protocols", "CSQLite", "CSQLiteVFS", "CEpoll", "Handoff", "Telemetry"],
             house),
         lib("ResolverUnbound", ["Base", "Protocols", "Handoff", "Telemetry", "CEpoll", "CUnbound"], house),
+        lib("Ledger", ["Base", "Protocols", "Policy", "MailAuth", "Handoff", "CEpoll"], house),
+        lib("Fetch", ["Base", "Protocols", "Handoff", "CCurl"], house),
+        lib(
+            "Delivery",
+            [
+                "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Reactor", "Handoff", "Telemetry", "CEpoll",
+                "Fetch",
+            ], house),
         lib(
             "Server",
             [
                 "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Handoff", "Telemetry", "Reactor", "Store",
-                "StoreSQLite", "ResolverUnbound", "CEpoll",
+                "StoreSQLite", "ResolverUnbound", "CEpoll", "Ledger", "Delivery", "Fetch",
             ], house),
         .executableTarget(
             name: "martlet",
             dependencies: [
                 "Server", "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Handoff", "ResolverUnbound",
+                "Ledger", "Delivery", "Fetch",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house),
@@ -94,6 +104,13 @@ let package = Package(
                 "Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store", "StoreSQLite", "Reactor",
                 "Handoff",
                 "CEpoll",
+            ]),
+        tests("Ledger", ["Base", "Protocols", "Policy", "MailAuth", "Handoff", "Ledger"]),
+        tests(
+            "Delivery",
+            [
+                "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "StoreSQLite", "Reactor", "Handoff",
+                "Delivery", "Fetch",
             ]),
         tests("Tidy", ["Server", "Telemetry"]),
     ])

@@ -21,13 +21,19 @@ import Testing
         "ResolverUnbound": [
             "Base", "Protocols", "Handoff", "Telemetry", "CEpoll", "CUnbound", "Synchronization",
         ],
+        "Ledger": ["Base", "Protocols", "Policy", "MailAuth", "Handoff", "CEpoll", "Synchronization"],
+        "Fetch": ["Base", "Protocols", "Handoff", "CCurl", "Synchronization"],
+        "Delivery": [
+            "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Reactor", "Handoff", "Telemetry", "CEpoll",
+            "Fetch", "Synchronization",
+        ],
         "Server": [
             "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Handoff", "Telemetry", "Reactor", "Store",
-            "StoreSQLite", "ResolverUnbound", "CEpoll", "Synchronization",
+            "StoreSQLite", "ResolverUnbound", "CEpoll", "Synchronization", "Ledger", "Delivery", "Fetch",
         ],
         "martlet": [
             "Server", "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Handoff", "Telemetry",
-            "ResolverUnbound", "CEpoll", "ArgumentParser", "Foundation",
+            "ResolverUnbound", "Ledger", "Delivery", "Fetch", "CEpoll", "ArgumentParser", "Foundation",
         ],
     ]
 

@@ -66,10 +66,19 @@ package struct RemoteRecipient: Sendable, Hashable {
     package let notify: UInt8
     /// RFC 3461 ORCPT, decoded or not as the server likes; empty when not given.
     package let originalRecipient: [UInt8]
+    /// The reverse-path when it is not the message's: a forwarder's own (SRS).
+    package let sender: [UInt8]?
+    /// Fields put before the message for this recipient alone (a forwarder's seals), each with its CRLF.
+    package let prefix: [UInt8]
 
-    package init(address: [UInt8], notify: UInt8 = 0, originalRecipient: [UInt8] = []) {
+    package init(
+        address: [UInt8], notify: UInt8 = 0, originalRecipient: [UInt8] = [], sender: [UInt8]? = nil,
+        prefix: [UInt8] = []
+    ) {
         self.address = address
         self.notify = notify
         self.originalRecipient = originalRecipient
+        self.sender = sender
+        self.prefix = prefix
     }
 }

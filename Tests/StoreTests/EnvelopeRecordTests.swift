@@ -1,7 +1,7 @@
 import Protocols
 import Testing
 
-@testable import Server
+import Store
 
 @Suite struct EnvelopeRecordTests {
     private func sample() -> EnvelopeRecord {

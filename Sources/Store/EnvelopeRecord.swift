@@ -1,36 +1,42 @@
 import Base
-import Protocols
+package import Protocols
 
 /// What an envelope carried besides the addresses, as the store keeps it: tagged values, absent when they say nothing.
 /// Delivery reads it back; unknown tags are skipped, so that an older server can read a newer record.
-struct EnvelopeRecord: Equatable {
-    var helo: [UInt8] = []
-    var peer: [UInt8] = []
-    var identity: [UInt8] = []
-    var tlsVersion: [UInt8] = []
-    var tlsCipher: [UInt8] = []
-    var envid: [UInt8] = []
-    var ret: DSNReturn?
-    var bodyType = BodyType.sevenBit
-    var smtpUTF8 = false
-    var requireTLS = false
+package struct EnvelopeRecord: Sendable, Equatable {
+    package var helo: [UInt8] = []
+    package var peer: [UInt8] = []
+    package var identity: [UInt8] = []
+    package var tlsVersion: [UInt8] = []
+    package var tlsCipher: [UInt8] = []
+    package var envid: [UInt8] = []
+    package var ret: DSNReturn?
+    package var bodyType = BodyType.sevenBit
+    package var smtpUTF8 = false
+    package var requireTLS = false
     /// Only recipients that came with DSN parameters.
-    var recipients: [Recipient] = []
+    package var recipients: [Recipient] = []
 
-    struct Recipient: Equatable {
-        var address: [UInt8]
-        var notify: DSNNotify
+    package struct Recipient: Sendable, Equatable {
+        package var address: [UInt8]
+        package var notify: DSNNotify
         /// Empty: not given.
-        var orcpt: [UInt8]
+        package var orcpt: [UInt8]
+
+        package init(address: [UInt8], notify: DSNNotify, orcpt: [UInt8]) {
+            self.address = address
+            self.notify = notify
+            self.orcpt = orcpt
+        }
     }
 
     private enum Tag: UInt8 {
         case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient
     }
 
-    init() {}
+    package init() {}
 
-    init(_ envelope: Envelope, peer: [UInt8]) {
+    package init(_ envelope: Envelope, peer: [UInt8]) {
         helo = envelope.helo
         self.peer = peer
         identity = envelope.identity ?? []
@@ -46,7 +52,7 @@ struct EnvelopeRecord: Equatable {
         }
     }
 
-    func encoded() -> [UInt8] {
+    package func encoded() -> [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(16 + helo.count + peer.count + identity.count + tlsVersion.count + tlsCipher.count)
         func put(_ tag: Tag, _ bytes: [UInt8]) {
@@ -78,7 +84,7 @@ struct EnvelopeRecord: Equatable {
     }
 
     /// nil when the bytes are not such a record.
-    init?(encoded bytes: [UInt8]) {
+    package init?(encoded bytes: [UInt8]) {
         var i = 0
         while i < bytes.count {
             guard i + 3 <= bytes.count else { return nil }
