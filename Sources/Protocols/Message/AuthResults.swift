@@ -17,6 +17,7 @@ package struct AuthResults: Sendable, Hashable {
     package var arc: ARC?
     package var dmarc: DMARC?
     package var iprev: IPRev?
+    package var bimi: BIMI?
     /// The identity of SMTP AUTH, when the client used it.
     package var auth: [UInt8]?
 
