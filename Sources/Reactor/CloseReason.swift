@@ -10,6 +10,9 @@ package enum CloseReason: Sendable, Equatable {
     case tlsTruncated
     /// The handshake or a record was refused; OpenSSL's reason.
     case tlsFailed(String)
+    /// The peer's certificate is not what `TLSVerification` asks for; OpenSSL's text. `Connection.tlsInfo` has what was
+    /// seen of it.
+    case tlsUnverified(TLSFailureKind, String)
     /// The peer did not take our last bytes in time.
     case timedOut
     /// The socket failed; the errno value.

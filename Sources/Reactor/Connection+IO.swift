@@ -187,7 +187,12 @@ extension Reactor {
     private func refuseTLS(_ c: Connection, _ tls: TLSChannel, _ reason: String) -> Bool {
         statistics.handshakesFailed &+= 1
         _ = io.write(c.descriptor, tls.outbound())
-        c.close(.tlsFailed(reason))
+        if let found = tls.unverified {
+            c.tlsInfo = tls.info
+            c.close(.tlsUnverified(found.kind, found.text))
+        } else {
+            c.close(.tlsFailed(reason))
+        }
         return false
     }
 

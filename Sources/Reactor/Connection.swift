@@ -151,9 +151,20 @@ package final class Connection {
     /// (RFC 3207 §4.2), and `secured` follows.
     package func startTLSServer(_ context: TLSContext) { startTLS(TLSChannel(server: context, reactor.limits)) }
 
-    /// Begins TLS as the client, likewise. `serverName` goes into SNI unless nil.
-    package func startTLSClient(_ context: TLSContext, serverName: String?, resume: TLSSession? = nil) {
-        startTLS(TLSChannel(client: context, serverName: serverName, resume: resume, reactor.limits))
+    /// Begins TLS as the client, likewise. `serverName` goes into SNI unless nil. `verification` decides which certificates
+    /// end the session with `tlsUnverified`; nil: what the context was made for. `observing` is looked at when
+    /// `verification` looks at nothing, and what it finds is told in `TLSInfo.peerCertificate` alone. `resume` is used
+    /// only if that session was made for the same name and verification.
+    package func startTLSClient(
+        _ context: TLSContext, serverName: String?, verification: TLSVerification? = nil,
+        observing: TLSVerification? = nil, resume: TLSSession? = nil
+    ) {
+        let wanted = verification ?? context.usualVerification(serverName)
+        guard wanted.canHold else { return close(.tlsUnverified(.nameMismatch, "no name to verify")) }
+        startTLS(
+            TLSChannel(
+                client: context, serverName: serverName, verification: wanted, observing: observing, resume: resume,
+                reactor.limits))
     }
 
     /// What the client needs to resume this session later, nil before the server gave it.

@@ -15,6 +15,8 @@ package final class Reactor {
     package internal(set) var statistics = LoopStatistics()
     /// Called at the end of each turn with the nanoseconds it took, the wait not counted.
     package var turnHook: ((UInt64) -> Void)?
+    /// Whose loop this is: posted jobs, which may carry no reference to it, find it here.
+    package weak var owner: AnyObject?
 
     let io: any IOBackend
     private let time: any TimeSource

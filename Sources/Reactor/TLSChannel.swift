@@ -12,21 +12,33 @@ enum TLSStep {
     case failed(String)
 }
 
-/// A session a client may resume.
+/// A session a client may resume: with the same name and the same demands only, because a resumed session checks nothing.
 package final class TLSSession {
     let pointer: OpaquePointer
-    init(_ pointer: OpaquePointer) { self.pointer = pointer }
+    let serverName: String?
+    let verification: TLSVerification
+
+    init(_ pointer: OpaquePointer, serverName: String?, verification: TLSVerification) {
+        self.pointer = pointer
+        self.serverName = serverName
+        self.verification = verification
+    }
+
     deinit { SSL_SESSION_free(pointer) }
 }
 
 /// An SSL session and the BIO pair between it and the socket. Socket reads and sends use the pair's memory directly.
 /// An idle session holds no pair; it is made again when bytes move.
 final class TLSChannel {
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     /// The socket's end of the pair; the session owns the other.
     private var outer: OpaquePointer?
     private let context: TLSContext
-    private let isServer: Bool
+    let isServer: Bool
+    private let serverName: String?
+    private let verification: TLSVerification
+    /// Clients only.
+    let check: TLSCheck?
     private let pairBytesMax: Int
     private var pairBytes: Int
     private(set) var isHandshaking = true
@@ -41,24 +53,32 @@ final class TLSChannel {
         self.ssl = ssl
         self.context = context
         isServer = true
+        serverName = nil
+        verification = .opportunistic
+        check = nil
         pairBytes = limits.tlsPairBytes
         pairBytesMax = limits.tlsPairBytesMax
         SSL_set_accept_state(ssl)
         guard makePair() else { return nil }
     }
 
-    init?(client context: TLSContext, serverName: String?, resume: TLSSession?, _ limits: ReactorLimits) {
+    init?(
+        client context: TLSContext, serverName: String?, verification: TLSVerification, observing: TLSVerification?,
+        resume: TLSSession?, _ limits: ReactorLimits
+    ) {
         guard let ssl = SSL_new(context.pointer) else { return nil }
         self.ssl = ssl
         self.context = context
         isServer = false
+        self.serverName = serverName
+        self.verification = verification
         pairBytes = limits.tlsPairBytes
         pairBytesMax = limits.tlsPairBytesMax
-        if let serverName {
-            _ = mt_ssl_host_name(ssl, serverName)
-            if context.verifies { _ = SSL_set1_host(ssl, serverName) }
+        if let serverName { _ = mt_ssl_host_name(ssl, serverName) }
+        check = TLSCheck(ssl, verification, observing: observing)
+        if let resume, resume.serverName == serverName, resume.verification == verification {
+            _ = SSL_set_session(ssl, resume.pointer)
         }
-        if let resume { _ = SSL_set_session(ssl, resume.pointer) }
         SSL_set_connect_state(ssl)
         guard makePair() else { return nil }
     }
@@ -195,38 +215,6 @@ final class TLSChannel {
             SSL_SESSION_free(session)
             return nil
         }
-        return TLSSession(session)
-    }
-
-    var info: TLSInfo {
-        var bits: Int32 = 0
-        let cipher = SSL_get_current_cipher(ssl)
-        if let cipher { _ = SSL_CIPHER_get_bits(cipher, &bits) }
-        return TLSInfo(
-            version: text(SSL_get_version(ssl)),
-            cipher: cipher.map { text(SSL_CIPHER_get_name($0)) } ?? "",
-            cipherBits: Int(bits),
-            group: text(mt_ssl_group_name(ssl)),
-            serverName: SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) },
-            resumed: SSL_session_reused(ssl) == 1,
-            peerCertificate: isServer ? nil : peerCertificate)
-    }
-
-    private func text(_ c: UnsafePointer<CChar>?) -> String { c.map { String(cString: $0) } ?? "" }
-
-    private var peerCertificate: TLSInfo.PeerCertificate? {
-        guard let certificate = mt_ssl_peer_certificate(ssl) else { return nil }
-        defer { X509_free(certificate) }
-        var digest = [UInt8](repeating: 0, count: 32)
-        var length: UInt32 = 0
-        _ = X509_digest(certificate, EVP_sha256(), &digest, &length)
-        var subject = [CChar](repeating: 0, count: 256)
-        _ = X509_NAME_oneline(X509_get_subject_name(certificate), &subject, Int32(subject.count))
-        let result = SSL_get_verify_result(ssl)
-        return TLSInfo.PeerCertificate(
-            subject: String(decoding: subject.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self),
-            sha256: digest,
-            verified: context.verifies && result == Int(X509_V_OK),
-            verifyText: String(cString: X509_verify_cert_error_string(result)))
+        return TLSSession(session, serverName: serverName, verification: verification)
     }
 }

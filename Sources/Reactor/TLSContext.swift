@@ -41,14 +41,27 @@ package struct TLSServerOptions: Sendable {
 package struct TLSClientOptions: Sendable {
     package var minimumVersion = TLSVersion.tls12
     package var maximumVersion = TLSVersion.tls13
-    /// Check chain and name; otherwise any certificate will do (opportunistic TLS, RFC 7435).
+    /// Check chain and name where `startTLSClient` says nothing else; otherwise any certificate will do (opportunistic TLS,
+    /// RFC 7435).
     package var verifies = false
+    /// Have the roots at hand for sessions that ask for `.webPKI` themselves.
+    package var loadsRoots = false
     /// Roots instead of the system's.
     package var rootsPath: String?
     package var ciphers = TLSContext.defaultCiphers
     package var groups = TLSContext.defaultGroups
 
     package init() {}
+
+    /// For handing mail on: each session says what it verifies, and where nothing is verified even a key exchange without
+    /// forward secrecy beats plaintext.
+    package static func outbound(rootsPath: String? = nil) -> TLSClientOptions {
+        var options = TLSClientOptions()
+        options.loadsRoots = true
+        options.rootsPath = rootsPath
+        options.ciphers = TLSContext.defaultCiphers + ":kRSA+AESGCM:kRSA+AES"
+        return options
+    }
 }
 
 /// Why a context could not be made: file, and OpenSSL's reason.
@@ -107,12 +120,26 @@ package final class TLSContext: @unchecked Sendable {
         try TLSContext.configure(
             context, options.minimumVersion, options.maximumVersion, options.ciphers, options.groups)
         _ = mt_ctx_cache_mode(context, Int(SSL_SESS_CACHE_OFF))
-        SSL_CTX_set_verify(context, options.verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
-        guard options.verifies else { return }
-        let status =
-            options.rootsPath.map { SSL_CTX_load_verify_locations(context, $0, nil) }
-            ?? SSL_CTX_set_default_verify_paths(context)
-        guard status == 1 else { throw TLSError("root certificates") }
+        SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nil)
+        guard SSL_CTX_dane_enable(context) == 1 else { throw TLSError("DANE") }
+        guard options.verifies || options.loadsRoots else { return }
+        guard TLSContext.loadRoots(context, options.rootsPath) else { throw TLSError("root certificates") }
+    }
+
+    /// The system's roots as one file where there is one: the folder of them would be searched during handshakes.
+    private static func loadRoots(_ context: OpaquePointer, _ path: String?) -> Bool {
+        ERR_clear_error()
+        if let path { return SSL_CTX_load_verify_locations(context, path, nil) == 1 }
+        if SSL_CTX_load_verify_locations(context, systemRootsPath, nil) == 1 { return true }
+        ERR_clear_error()
+        return SSL_CTX_set_default_verify_paths(context) == 1
+    }
+
+    private static let systemRootsPath = "/etc/ssl/certs/ca-certificates.crt"
+
+    /// What a client session verifies when nothing else is said.
+    func usualVerification(_ serverName: String?) -> TLSVerification {
+        verifies ? .webPKI(names: serverName.map { [$0] } ?? []) : .opportunistic
     }
 
     deinit {
