@@ -66,16 +66,22 @@ package final class DirectorySnapshot: Sendable {
     private let domains: [[UInt8]: DomainPolicy]
     private let accounts: [[UInt8]: AccountEntry]
     private let aliases: [[UInt8]: [[UInt8]]]
+    private let signingKeys: [[UInt8]: [SigningKey]]
     private let postmaster: AccountID?
 
     /// Keys are lower-case bytes; an alias key `@domain` is that domain's catch-all.
     package init(
-        version: Int, domains: [[UInt8]: DomainPolicy], accounts: [AccountEntry], aliases: [[UInt8]: [[UInt8]]]
+        version: Int, domains: [[UInt8]: DomainPolicy], accounts: [AccountEntry], aliases: [[UInt8]: [[UInt8]]],
+        signingKeys: [SigningKey] = []
     ) {
         self.version = version
         self.domains = domains
         self.accounts = Dictionary(accounts.map { ($0.address, $0) }, uniquingKeysWith: { first, _ in first })
         self.aliases = aliases
+        self.signingKeys = Dictionary(grouping: signingKeys, by: \.domain).mapValues { keys in
+            // Every verifier knows RSA, and some look at the first signatures only.
+            keys.filter { $0.algorithm == .rsa } + keys.filter { $0.algorithm != .rsa }
+        }
         // RFC 5321 §4.5.1: mail for postmaster is always taken, so somebody must get it.
         let candidates = accounts.filter { !$0.isDisabled }.sorted { $0.id < $1.id }
         postmaster = (candidates.first { $0.isAdmin } ?? candidates.first)?.id
@@ -85,6 +91,14 @@ package final class DirectorySnapshot: Sendable {
 
     package func policy(ofDomain domain: [UInt8]) -> DomainPolicy? { domains[domain] }
     package func account(_ address: [UInt8]) -> AccountEntry? { accounts[ASCII.lowercased(address)] }
+    /// The keys to sign mail of `domain` (lower case) with, RSA first; empty when it has none or `dkim_sign` is off.
+    package func dkimKeys(ofDomain domain: [UInt8]) -> [SigningKey] {
+        domains[domain]?.dkimSign == true ? signingKeys[domain] ?? [] : []
+    }
+    /// The keys to seal forwarded mail for `domain` with, RSA first; empty unless `arc_seal` is on.
+    package func arcKeys(ofDomain domain: [UInt8]) -> [SigningKey] {
+        domains[domain]?.arcSeal == true ? signingKeys[domain] ?? [] : []
+    }
     package var accountCount: Int { accounts.count }
 
     /// Where mail for `localpart@domain` goes. `domain` is lower case; an empty one is the bare `postmaster`.

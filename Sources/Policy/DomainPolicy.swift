@@ -27,6 +27,11 @@ package struct DomainPolicy: Sendable, Hashable {
     /// No author domain, or more than one (RFC 9989 §11.5).
     package var brokenFrom = Strictness.reject
 
+    /// Whether mail of the domain is signed; without an active key it never is.
+    package var dkimSign = true
+    /// Whether forwarded mail gets an ARC set; never mail of our own.
+    package var arcSeal = false
+
     /// Entries of one list of domains.
     package static let domainsMax = 100
 
@@ -55,7 +60,7 @@ package struct DomainPolicyField: Sendable {
     /// False when the text is not a value of this setting.
     package let write: @Sendable (inout DomainPolicy, String) -> Bool
 
-    package static let all: [DomainPolicyField] = mailboxes + authentication
+    package static let all: [DomainPolicyField] = mailboxes + authentication + signing
 
     /// What is taken for the domain's mailboxes.
     private static let mailboxes: [DomainPolicyField] = [

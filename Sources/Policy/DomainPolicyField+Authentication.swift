@@ -28,7 +28,7 @@ extension DomainPolicyField {
             summary: "Mail whose From names no author domain or several: accept, quarantine or reject."),
     ]
 
-    private static func choice<Value: RawRepresentable & Sendable>(
+    static func choice<Value: RawRepresentable & Sendable>(
         _ name: String, _ path: any WritableKeyPath<DomainPolicy, Value> & Sendable, summary: String
     ) -> DomainPolicyField where Value.RawValue == String {
         DomainPolicyField(

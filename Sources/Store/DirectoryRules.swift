@@ -18,4 +18,13 @@ package enum DirectoryRules {
         !name.isEmpty && name.count <= 255 && name.allSatisfy { $0 > ASCII.space && $0 != 0x7F && $0 != ASCII.at }
             && name.first != ASCII.dot && name.last != ASCII.dot
     }
+
+    /// RFC 6376 §3.1: labels of letters, digits and inner hyphens, parted by dots.
+    package static func isSelector(_ name: [UInt8]) -> Bool {
+        guard (1...100).contains(name.count) else { return false }
+        return name.split(separator: ASCII.dot, omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.count) && label.first != ASCII.hyphen && label.last != ASCII.hyphen
+                && label.allSatisfy { ASCII.isAlphanumeric($0) || $0 == ASCII.hyphen }
+        }
+    }
 }

@@ -108,7 +108,7 @@ package protocol DirectoryStore: DirectoryReader {
 }
 
 /// What a read job sees: one consistent moment of the store.
-package protocol StoreReaderSession: MailboxReader, QueueReader, DirectoryReader {}
+package protocol StoreReaderSession: MailboxReader, QueueReader, DirectoryReader, KeyReader {}
 
 /// What a write job sees: the transaction of the group commit it runs in.
-package protocol StoreWriterSession: StoreReaderSession, MailboxStore, QueueStore, DirectoryStore {}
+package protocol StoreWriterSession: StoreReaderSession, MailboxStore, QueueStore, DirectoryStore, KeyStore {}

@@ -4,7 +4,8 @@ import Protocols
 import Store
 
 extension SQLiteWriterSession {
-    private func changed() throws(StoreError) {
+    /// The loops get a new snapshot with the commit.
+    func changed() throws(StoreError) {
         try statement("UPDATE meta SET value = value + 1 WHERE key='directory_version'").run()
         mark.directoryChanged = true
     }
@@ -33,6 +34,7 @@ extension SQLiteWriterSession {
         for alias in try aliases() where DirectoryRules.domain(of: alias.address) == key {
             try statement("DELETE FROM alias WHERE address=?").bind(1, alias.address).run()
         }
+        try removeKeys(of: key)
         try statement("DELETE FROM domain_setting WHERE domain=?").bind(1, key).run()
         try statement("DELETE FROM domain WHERE name=?").bind(1, key).run()
         try changed()
@@ -172,7 +174,8 @@ extension SQLiteWriterSession {
             version: version ?? 0,
             domains: Dictionary(try domains().map { ($0.name, $0.policy) }, uniquingKeysWith: { first, _ in first }),
             accounts: entries,
-            aliases: Dictionary(try aliases().map { ($0.address, $0.targets) }, uniquingKeysWith: { first, _ in first })
-        )
+            aliases: Dictionary(
+                try aliases().map { ($0.address, $0.targets) }, uniquingKeysWith: { first, _ in first }),
+            signingKeys: try signingKeys())
     }
 }

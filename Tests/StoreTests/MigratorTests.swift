@@ -50,6 +50,6 @@ import Testing
     /// Applied steps must not change: databases out there were made with them.
     @Test func stepsAreTheOnesThatWereReleased() {
         #expect(Migrator.all.map(\.version) == Array(1...Migrator.all.count))
-        #expect(Migrator.all.map(\.hash) == [6_457_930_573_143_221_957])
+        #expect(Migrator.all.map(\.hash) == [6_457_930_573_143_221_957, 5_414_961_675_006_202_852])
     }
 }

@@ -52,6 +52,13 @@ final class MemorySession: StoreWriterSession {
         var aliases: [[UInt8]: Set<[UInt8]>] = [:]
         var folders: [AccountID: [FolderID: String]] = [:]
         var usage: [AccountID: Int] = [:]
+        var keys: [Key] = []
+        var lastKey: Int64 = 0
+    }
+
+    struct Key {
+        var key: DKIMKey
+        var secret: Secret
     }
 
     var state = State()
@@ -314,6 +321,7 @@ final class MemorySession: StoreWriterSession {
         if state.accounts.keys.contains(where: { DirectoryRules.domain(of: $0) == key }) { throw .conflict }
         state.aliases = state.aliases.filter { DirectoryRules.domain(of: $0.key) != key }
         state.domains[key] = nil
+        state.keys.removeAll { $0.key.domain == key }
         state.version += 1
     }
 
@@ -402,6 +410,7 @@ final class MemorySession: StoreWriterSession {
                     id: account.id, address: address, isAdmin: account.admin, isDisabled: account.disabled,
                     quotaOctets: account.quota, usage: account.usage)
             },
-            aliases: state.aliases.mapValues { $0.sorted { $0.lexicographicallyPrecedes($1) } })
+            aliases: state.aliases.mapValues { $0.sorted { $0.lexicographicallyPrecedes($1) } },
+            signingKeys: try signingKeys())
     }
 }

@@ -99,6 +99,9 @@ package enum StoreContract {
         Case(description: "credentials", run: credentials),
         Case(description: "removals", run: removals),
         Case(description: "listing by pages", run: pages),
+        Case(description: "signing keys", run: signingKeys),
+        Case(description: "signing keys refused", run: keyRefusals),
+        Case(description: "signing keys of a domain", run: keysOfADomain),
     ]
 
     static func require(_ condition: Bool, _ text: @autoclosure () -> String, line: Int = #line) throws {
