@@ -21,6 +21,9 @@ package struct LeaseOwner: Sendable, Hashable {
 /// The right to work on one queue row until a moment. `generation` is the fence: every transition names it, and a row
 /// whose generation went on answers "not yours any more".
 package struct Lease: Sendable, Hashable {
+    /// What a row has that is accepted already leased.
+    package static let firstGeneration: Int64 = 1
+
     package let row: QueueRowID
     package let generation: Int64
     package let until: WallTime

@@ -15,6 +15,10 @@ package struct AcceptRequest: Sendable {
     package let envelope: [UInt8]
     package let local: [LocalDelivery]
     package let remote: [RemoteRecipient]
+    /// Unless nil the queue rows begin as leased by this owner until `leaseUntil`, with the leases that `leases` names: who
+    /// has room to deliver at once needs no second write for it.
+    package var leasedTo: LeaseOwner?
+    package var leaseUntil = WallTime(microseconds: 0)
 
     package enum Body: Sendable {
         case inline([UInt8])
@@ -33,6 +37,26 @@ package struct AcceptRequest: Sendable {
         self.envelope = envelope
         self.local = local
         self.remote = remote
+    }
+
+    /// The leases of the remote recipients, in their order, once the request was accepted; empty when none were asked for.
+    package var leases: [Lease] {
+        guard leasedTo != nil else { return [] }
+        return remote.indices.map { lease(of: $0) }
+    }
+
+    /// The lease of the remote recipient at `index`, for a request with an owner.
+    package func lease(of index: Int) -> Lease {
+        Lease(
+            row: QueueRowID(message: id, recipient: Int32(truncatingIfNeeded: index)),
+            generation: Lease.firstGeneration, until: leaseUntil)
+    }
+
+    /// What a worker sees of the message.
+    package var storedMessage: StoredMessage {
+        StoredMessage(
+            id: id, received: received, sender: sender, trace: trace, envelope: envelope,
+            bodySize: size - trace.count)
     }
 
     /// Octets a mailbox is charged: trace fields and body.
@@ -70,6 +94,9 @@ package struct RemoteRecipient: Sendable, Hashable {
     package let sender: [UInt8]?
     /// Fields put before the message for this recipient alone (a forwarder's seals), each with its CRLF.
     package let prefix: [UInt8]
+
+    /// The destination: the domain in lower case, as the address spells it otherwise. Rows of one site wait together.
+    package var site: [UInt8] { QueueSite.of(address) }
 
     package init(
         address: [UInt8], notify: UInt8 = 0, originalRecipient: [UInt8] = [], sender: [UInt8]? = nil,

@@ -1,0 +1,54 @@
+package import Base
+package import Protocols
+package import Store
+
+/// What decides how a failed attempt goes on. Values and pure functions; given by the server, used on the scheduler's thread.
+package struct OutcomeRules: Sendable {
+    /// Seconds from now to the next attempt, given how many attempts there were (this one included) and 32 random bits.
+    package var retrySeconds: @Sendable (_ attempts: Int, _ random: UInt32) -> Double
+    /// `delivery.max_age`.
+    package var maxAgeSeconds: Double
+    /// `delivery.delay_warning`; 0: never.
+    package var delayWarningSeconds: Double
+    /// Makes the message that tells the sender, or nil when nobody is to be told (null reverse-path, NOTIFY=NEVER…). Its
+    /// recipients are resolved already. Called once for each message and kind of news.
+    package var notice: @Sendable (DeliveryNotice) -> AcceptRequest?
+    /// Where attempts are remembered for `explain`. Must not block.
+    package var remember: @Sendable ([AttemptRecord]) -> Void
+
+    package init(
+        retrySeconds: @escaping @Sendable (_ attempts: Int, _ random: UInt32) -> Double, maxAgeSeconds: Double,
+        delayWarningSeconds: Double, notice: @escaping @Sendable (DeliveryNotice) -> AcceptRequest?,
+        remember: @escaping @Sendable ([AttemptRecord]) -> Void
+    ) {
+        self.retrySeconds = retrySeconds
+        self.maxAgeSeconds = maxAgeSeconds
+        self.delayWarningSeconds = delayWarningSeconds
+        self.notice = notice
+        self.remember = remember
+    }
+}
+
+/// News of one message for its sender: what a delivery status notification is made of.
+package struct DeliveryNotice: Sendable {
+    package enum Kind: Sendable, Hashable { case failed, delayed, delivered, relayed }
+
+    package struct Recipient: Sendable {
+        package let recipient: RemoteRecipient
+        /// Why, for failures and delays; the reply's words for the others.
+        package let failure: DeliveryFailure?
+        package let code: UInt16
+        package let text: [UInt8]
+        package let host: [UInt8]
+        package let attempts: Int
+    }
+
+    package let kind: Kind
+    package let message: StoredMessage
+    /// The reverse-path the news goes to: the message's, or the one its forwarding gave it. Never empty.
+    package let sender: [UInt8]
+    package let recipients: [Recipient]
+    package let now: WallTime
+    /// When trying ends, for delays.
+    package let until: WallTime
+}
