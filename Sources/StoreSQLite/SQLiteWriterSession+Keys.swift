@@ -77,9 +77,10 @@ extension SQLiteWriterSession {
         let rows = try statement(
             """
             SELECT k.id, k.domain, k.selector, k.algorithm, p.pem FROM dkim_key k JOIN dkim_private p ON p.key = k.id
-            WHERE k.state='active' ORDER BY k.domain, k.id
+            WHERE k.state=? ORDER BY k.domain, k.id
             """
         )
+        .bind(1, Array(DKIMKey.State.active.rawValue.utf8))
         .rows { (row) throws(StoreError) in
             SigningAlgorithm(rawValue: row.text(3)).map { algorithm in
                 SigningKey(

@@ -50,6 +50,7 @@ package struct AuthenticationResults {
         if results.dkim.isEmpty, results.dmarc != nil { method("dkim", "none", reason: []) }
         if let arc = results.arc { write(arc) }
         if let dmarc = results.dmarc { write(dmarc) }
+        if let bimi = results.bimi { write(bimi) }
         // RFC 8601 §2.2: no-result
         if out.count == before { out.append(ascii: "; none") }
     }
@@ -94,6 +95,13 @@ package struct AuthenticationResults {
         if dmarc.result == .pass || dmarc.result == .fail {
             property("policy.dmarc", Array(dmarc.applied.rawValue.utf8))
         }
+    }
+
+    // draft-brand-indicators-for-message-identification: header.selector and header.d name the record.
+    private mutating func write(_ bimi: AuthResults.BIMI) {
+        method("bimi", bimi.result.rawValue, reason: bimi.reason)
+        if !bimi.domain.isEmpty { property("header.d", Self.value(bimi.domain)) }
+        if !bimi.selector.isEmpty { property("header.selector", Self.value(bimi.selector)) }
     }
 
     // MARK: Pieces
