@@ -85,7 +85,7 @@ struct TLSCheck {
             put(verification, on: ssl)
             isEnforced = isMade
         }
-        SSL_set_verify(ssl, isEnforced ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
+        mt_ssl_verify(ssl, isEnforced ? SSL_VERIFY_PEER : SSL_VERIFY_NONE)
         if !isEnforced { allowWeakKeys(ssl) }
     }
 

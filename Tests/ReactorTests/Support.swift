@@ -15,6 +15,8 @@ final class Recorder: ConnectionDriver {
     var timeouts = 0
     var infos: [TLSInfo] = []
     var ends: [CloseReason] = []
+    /// What the connection knew of its session at the end.
+    var lastInfo: TLSInfo?
     var onOpened: (Connection) -> Void = { _ in }
     var onSecured: (Connection) -> Void = { _ in }
     /// Returns how much to consume; nil is everything.
@@ -48,6 +50,7 @@ final class Recorder: ConnectionDriver {
     }
     func closed(_ c: Connection, _ reason: CloseReason) {
         ends.append(reason)
+        lastInfo = c.tlsInfo
         connection = nil
     }
 

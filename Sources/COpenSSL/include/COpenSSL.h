@@ -44,7 +44,16 @@ static inline const char *mt_ssl_group_name(SSL *s) {
     int id = (int)SSL_get_negotiated_group(s);
     return id == 0 ? NULL : SSL_group_to_name(s, id);
 }
-static inline X509 *mt_ssl_peer_certificate(SSL *s) { return SSL_get1_peer_certificate(s); }
+static inline int mt_store_ctx_ssl(X509_STORE_CTX *c, SSL *s) {
+    return X509_STORE_CTX_set_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx(), s);
+}
+static inline STACK_OF(X509) *mt_x509_stack(void) { return sk_X509_new_null(); }
+static inline void mt_x509_push(STACK_OF(X509) *s, X509 *x) { sk_X509_push(s, x); }
+static inline void mt_x509_free_all(STACK_OF(X509) *s) { sk_X509_pop_free(s, X509_free); }
+/// Like SSL_set_verify without a callback; the certificate of a handshake refused for it can still be asked for.
+void mt_ssl_verify(SSL *s, int mode);
+/// The peer's certificate, accepted or refused; the caller's to free.
+X509 *mt_ssl_peer_certificate(SSL *s);
 
 // BIO pairs
 static inline int mt_bio_pending(BIO *b) { return (int)BIO_ctrl_pending(b); }
