@@ -1,4 +1,4 @@
-import Base
+package import Base
 import CEpoll
 import Handoff
 import Synchronization
@@ -7,8 +7,8 @@ import Synchronization
 /// thread falls behind by `LedgerLimits.inbox` records, or the disk is full, records are dropped and counted; mail is not
 /// touched by it. Sendable because the mailbox is and the rest never changes.
 package final class LedgerWriter: Sendable {
-    let inbox: Mailbox<LedgerMessage>
-    let isStopping = Atomic<Bool>(false)
+    private let inbox: Mailbox<LedgerMessage>
+    private let isStopping = Atomic<Bool>(false)
     private let thread: Mutex<ThreadHandle?> = Mutex(nil)
     private let observer: (any LedgerObserver)?
 
@@ -17,13 +17,21 @@ package final class LedgerWriter: Sendable {
         self.observer = observer
     }
 
-    /// Makes the folder if need be and starts the thread, which first mends what a crash left behind.
+    /// Makes the folder if need be and starts the thread, which first mends what a crash left behind. One writer to a
+    /// folder: whoever opens holds the store's lock.
     package static func open(
-        _ path: String, _ limits: LedgerLimits = LedgerLimits(), observer: (any LedgerObserver)? = nil
+        _ path: String, _ limits: LedgerLimits = LedgerLimits(), observer: (any LedgerObserver)? = nil,
+        now: @escaping @Sendable () -> WallTime = { SystemTime().wall() }
     ) throws(LedgerError) -> LedgerWriter {
         let made = mt_mkdir(path, 0o700)
         if made < 0, made != -EEXIST { throw LedgerError(path: path, code: -made) }
         let writer = LedgerWriter(limits, observer)
+        let folder = LedgerFolder(path: path)
+        let handle = LoopThread.spawn("ledger") {
+            LedgerThread(folder, limits, observer, now: now)
+                .run(writer.inbox) { writer.isStopping.load(ordering: .acquiring) }
+        }
+        writer.thread.withLock { $0 = handle }
         return writer
     }
 
@@ -35,6 +43,7 @@ package final class LedgerWriter: Sendable {
     /// What was handed over before is written; returns when the thread has ended. Later records are lost.
     package func stop() {
         guard !isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        // A full inbox needs no waking.
         _ = inbox.post(.wake)
         thread.withLock { $0.take() }?.join()
     }

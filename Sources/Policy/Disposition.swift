@@ -34,6 +34,11 @@ package struct Disposition: Sendable, Hashable {
         package var kind: Kind
         package var comment: [UInt8]
 
+        package init(kind: Kind, comment: [UInt8]) {
+            self.kind = kind
+            self.comment = comment
+        }
+
         /// The names of RFC 9990; `sampledOut` is of RFC 7489.
         package enum Kind: String, Sendable, Hashable, CaseIterable {
             case trustedForwarder = "trusted_forwarder"

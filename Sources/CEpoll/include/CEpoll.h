@@ -4,6 +4,7 @@
 #define MARTLET_CEPOLL_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

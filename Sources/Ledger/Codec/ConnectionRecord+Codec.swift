@@ -1,0 +1,40 @@
+import Base
+import Protocols
+
+extension ConnectionRecord {
+    /// For `LedgerWriter.record`.
+    package func encoded() -> [UInt8] {
+        var e = LedgerEncoder(.connection, id: id.rawValue, microseconds: time.microseconds)
+        e.session(1, session)
+        e.text(2, reason)
+        if let reply { e.reply(3, reply) }
+        e.number(4, commands)
+        e.number(5, rejectedCommands)
+        e.number(6, refusedRecipients)
+        e.number(7, elapsedMicroseconds)
+        if let iprev { e.iprev(8, iprev) }
+        return e.out
+    }
+
+    init?(_ head: LedgerHead, _ bytes: [UInt8]) {
+        var d = LedgerDecoder(record: bytes)
+        self.init(
+            id: MessageID(rawValue: head.id), time: WallTime(microseconds: head.microseconds),
+            session: SessionFacts(listener: [], peer: nil), reason: [])
+        while let field = d.next() {
+            var inner = d.group(field)
+            switch field.tag {
+            case 1: session = inner.session()
+            case 2: reason = d.text(field)
+            case 3: reply = inner.reply()
+            case 4: commands = field.int
+            case 5: rejectedCommands = field.int
+            case 6: refusedRecipients = field.int
+            case 7: elapsedMicroseconds = field.number
+            case 8: iprev = inner.iprev()
+            default: break
+            }
+        }
+        if d.isBroken { return nil }
+    }
+}
