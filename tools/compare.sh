@@ -22,7 +22,8 @@ cat >"$folder/config.json" <<JSON
 {"server": {"hostname": "mx.bench.test"},
  "smtp": {"listeners": [{"address": "127.0.0.1:2525", "kind": "mx", "tls": "starttls"}], "max_connections": 12000,
           "max_connections_per_ip": 12000},
- "store": {"path": "$folder/data"}, "metrics": {"listen": "127.0.0.1:9154"}}
+ "store": {"path": "$folder/data"}, "metrics": {"listen": "127.0.0.1:9154"},
+ "auth": {"enabled": ${CHECKS:-false}}}
 JSON
 "$martlet" domain add bench.test --config "$folder/config.json" >/dev/null
 for i in 0 1 2 3 4 5 6 7 8 9; do

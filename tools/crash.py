@@ -28,7 +28,7 @@ class Server:
                 "server": {"hostname": "mx.crash.test"},
                 "smtp": {"listeners": [{"address": f"127.0.0.1:{self.port}", "kind": "mx", "tls": "none"}]},
                 "store": {"path": os.path.join(folder, "data")},
-                "metrics": {"listen": f"127.0.0.1:{free_port()}"},
+                "metrics": {"listen": f"127.0.0.1:{free_port()}"}, "auth": {"enabled": False},
             }, f)
         self.process = None
         self.log = open(os.path.join(folder, "server.log"), "ab")

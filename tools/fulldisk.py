@@ -27,7 +27,7 @@ def scenario(binary, name, min_free):
             json.dump({"server": {"hostname": "mx.full.test"},
                        "smtp": {"listeners": [{"address": f"127.0.0.1:{port}", "kind": "mx", "tls": "none"}]},
                        "store": {"path": os.path.join(disk, "data"), "min_free_bytes": min_free},
-                       "metrics": {"listen": f"127.0.0.1:{free_port()}"}}, f)
+                       "metrics": {"listen": f"127.0.0.1:{free_port()}"}, "auth": {"enabled": False}}, f)
 
         def cli(*arguments, **options):
             return subprocess.run([f"{binary}/martlet", *arguments, "--config", config], check=True,

@@ -36,7 +36,7 @@ def main():
                    "smtp": {"listeners": [{"address": f"127.0.0.1:{port}", "kind": "mx", "tls": "starttls"}],
                             "max_connections": 12000, "max_connections_per_ip": 12000},
                    "store": {"path": os.path.join(folder, "data")},
-                   "metrics": {"listen": f"127.0.0.1:{free_port()}"}}, f)
+                   "metrics": {"listen": f"127.0.0.1:{free_port()}"}, "auth": {"enabled": False}}, f)
     martlet, bench = f"{o.bin}/martlet", f"{o.bin}/martlet-bench"
     subprocess.run([martlet, "domain", "add", "hostile.test", "--config", config], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([martlet, "account", "add", "u0@hostile.test", "--password-stdin", "--config", config], check=True,

@@ -49,6 +49,17 @@ package struct MessageCheck: Evaluation, Sendable {
     }
 
     package func evaluate(_ facts: Facts) throws(Missing) -> AuthResults {
+        var out = try gathered(facts)
+        out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
+        out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
+        out.dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
+            .evaluate(facts)
+        return out
+    }
+
+    /// The part that needs no body: what the client's address and name came to, with every fact that the signatures and
+    /// DMARC can want known.
+    private func gathered(_ facts: Facts) throws(Missing) -> AuthResults {
         var out = AuthResults()
         var missing = Missing((dkim.questions + arc.questions).filter { facts.known($0) == nil })
         if let client {
@@ -58,11 +69,16 @@ package struct MessageCheck: Evaluation, Sendable {
         }
         do throws(Missing) { _ = try expectation.evaluate(facts) } catch { missing.merge(error) }
         guard missing.keys.isEmpty else { throw missing }
-        out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
-        out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
-        out.dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
-            .evaluate(facts)
         return out
+    }
+
+    /// Asks for everything a `MessageCheck` can want without waiting for the body: run it while the message arrives.
+    package struct Preparation: Evaluation, Sendable {
+        private let check: MessageCheck
+
+        package init(_ check: MessageCheck) { self.check = check }
+
+        package func evaluate(_ facts: Facts) throws(Missing) { _ = try check.gathered(facts) }
     }
 
     /// DMARC as if SPF and every signature passed: wants all the records that DMARC can want.

@@ -49,7 +49,7 @@ final class Daemon {
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
             admission: Admission(
                 maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
-            resolver: resolver, metrics: metrics, log: log)
+            resolver: resolver, auth: configuration.authSettings, metrics: metrics, log: log)
         listeners = try ListenerSet(configuration)
         try startLoops(configuration)
         health.setListening(true)

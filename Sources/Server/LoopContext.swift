@@ -16,6 +16,7 @@ struct ServerServices: Sendable {
     let authenticator: Authenticator
     let admission: Admission
     let resolver: any DNSResolver
+    let auth: AuthSettings
     let metrics: ServerMetrics
     let log: Log
 }
@@ -26,6 +27,7 @@ final class LoopContext {
     let reactor: Reactor
     var ids: MessageIDSource
     var isDraining = false
+    var memo = DNSMemo()
 
     init(services: ServerServices, reactor: Reactor, loop: Int) {
         self.services = services

@@ -1,4 +1,5 @@
 import Base
+import MailAuth
 import Policy
 import Protocols
 import Reactor
@@ -17,7 +18,16 @@ final class SMTPConnection: ConnectionDriver {
     let peer: [UInt8]
     let peerAddress: [UInt8]
     var session: SMTPSession
-    var body: BodyAssembler
+    var body: InboundBody
+    /// The reverse-path of the transaction.
+    var sender: [UInt8] = []
+    /// The questions of the message that is arriving; nil when nothing is checked of it.
+    var inquiry: Inquiry?
+    var inquirySerial: UInt64 = 0
+    /// The header of the message, once it is complete.
+    var preparedHeader: InboundHeader?
+    /// The message whose checks wait for DNS.
+    var pending: PendingMessage?
     /// What RCPT resolved, for the accepted recipients in order. Empty between transactions.
     var resolved: [ResolvedRecipient] = []
     var directory = DirectorySnapshot.empty
@@ -38,10 +48,13 @@ final class SMTPConnection: ConnectionDriver {
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
         let handle = loop.reactor.handle
         let token = c.token
-        body = BodyAssembler(gateway: loop.services.gateway, inlineMax: loop.services.inlineBodyMax) {
+        let assembler = BodyAssembler(gateway: loop.services.gateway, inlineMax: loop.services.inlineBodyMax) {
             // A full mailbox only delays the resumption until the next answer: the deadline still runs.
             _ = handle.post { SMTPConnection.on($0, token)?.chunkWritten($0) }
         }
+        body = InboundBody(
+            store: assembler, headerMax: Int(clamping: listener.session.limits.headerOctets),
+            ownNames: [loop.services.hostname])
     }
 
     /// The driver of a connection that may be gone by now.
@@ -84,6 +97,7 @@ final class SMTPConnection: ConnectionDriver {
             let n = session.receive(bytes.extracting(used..<bytes.count), body: &body)
             used += n
             answeredNow = false
+            if body.header != nil { prepare() }
             runEffects(c)
             // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
             if c.isTLS != wasTLS {
@@ -117,6 +131,10 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     func timedOut(_ c: Connection) {
+        if pending != nil {
+            stopWaitingForFacts()
+            return pump(c)
+        }
         session.timedOut()
         pump(c)
         if !closing { c.close(.timedOut) }
@@ -160,13 +178,13 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     private func chunkWritten(_ reactor: Reactor) {
-        body.chunkWritten()
+        body.store.chunkWritten()
         if let c = reactor.connection(for: token), !closing { applyBackPressure(c) }
     }
 
     // MARK: Effects
 
-    private func pump(_ c: Connection) {
+    func pump(_ c: Connection) {
         runEffects(c)
         sendOutput(c)
         if !closing { applyBackPressure(c) }
@@ -180,9 +198,13 @@ final class SMTPConnection: ConnectionDriver {
             case .startTLS: startTLS(c)
             case .close(let reason): close(c, reason)
             case .note(let note): take(note)
-            case .transactionStarted: resolved.removeAll(keepingCapacity: true)
+            case .transactionStarted:
+                resolved.removeAll(keepingCapacity: true)
+                beginInquiry()
             case .transactionAborted:
                 resolved = []
+                inquiry = nil
+                preparedHeader = nil
                 if !session.isReceivingBody, !session.isInTransaction { body.discard() }
             }
         }
@@ -229,7 +251,7 @@ final class SMTPConnection: ConnectionDriver {
 
     /// While an answer is owed nothing is read: a client that ends its side after QUIT still gets all its replies.
     private var holdsInput: Bool {
-        awaitsDrain || session.isSuspended || body.chunksUnderWay >= Self.chunksUnderWayMax
+        awaitsDrain || session.isSuspended || body.store.chunksUnderWay >= Self.chunksUnderWayMax
     }
 
     private func applyBackPressure(_ c: Connection) {
@@ -242,6 +264,8 @@ final class SMTPConnection: ConnectionDriver {
 
     private func armDeadline(_ c: Connection) {
         guard !closing else { return }
+        // The checks of a message end in time whatever the resolver does.
+        if pending != nil { return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds) }
         // While we owe the answer the peer's time does not run.
         if session.isSuspended { return c.clearDeadline() }
         c.setDeadline(afterSeconds: session.currentTimeoutSeconds)

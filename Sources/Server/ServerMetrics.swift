@@ -22,6 +22,7 @@ package final class ServerMetrics: Sendable {
     package let configReloads: LabeledCounter<ReloadResult>
     package let controlRequests: LabeledCounter<ControlResult>
     package let dns: DNSMetrics
+    package let auth: AuthMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -71,6 +72,7 @@ package final class ServerMetrics: Sendable {
         controlRequests = r.counter(
             "martlet_control_requests_total", "Requests on the control socket by result.", by: ControlResult.self)
         dns = DNSMetrics(r)
+        auth = AuthMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }

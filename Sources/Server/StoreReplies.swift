@@ -10,6 +10,9 @@ enum StoreReplies {
     static let storeFull = Reply(452, EnhancedStatus(4, 3, 1), "Out of disk space, try again later")
     static let storeFailed = Reply(451, EnhancedStatus(4, 3, 0), "The message could not be stored, try again later")
 
+    // RFC 3463 §3.5: X.4.0, a fault of the server's own.
+    static let checksFailed = Reply(451, EnhancedStatus(4, 3, 0), "The message could not be checked, try again later")
+
     static let unknownRecipient = Reply(550, EnhancedStatus(5, 1, 1), "No such mailbox here")
     static let disabledRecipient = Reply(550, EnhancedStatus(5, 2, 1), "The mailbox takes no mail")
     static let aliasLoop = Reply(450, EnhancedStatus(4, 4, 6), "The alias leads round in a circle")

@@ -135,6 +135,13 @@ package enum ConfigSchema {
         text(
             "control.socket", \.control.socket, .path, empty: true,
             "The Unix socket commands talk to the daemon by; empty: control.sock in store.path."),
+        boolean(
+            "auth.enabled", \.auth.enabled,
+            "Whether mail from elsewhere is checked (SPF, DKIM, ARC, DMARC, reverse DNS) and refused by what that shows."),
+        duration(
+            "auth.timeout", \.auth.timeoutSeconds, 1...60,
+            "How long all checks of one message may wait for DNS; what is unknown then counts as a temporary error."),
+        integer("auth.max_questions", \.auth.maxQuestions, 32...1_024, "Most DNS questions for one message."),
         choice(
             "dmarc.mode", \.dmarc.mode, reloadable: true,
             "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),

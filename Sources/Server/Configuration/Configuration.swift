@@ -11,6 +11,7 @@ package struct Configuration: Sendable, Equatable {
     package var web = Web()
     package var metrics = Metrics()
     package var control = Control()
+    package var auth = Auth()
     package var dmarc = DMARC()
     package var tlsrpt = TLSReporting()
     package var logging = Logging()
@@ -172,6 +173,13 @@ package struct Configuration: Sendable, Equatable {
     package struct Control: Sendable, Equatable {
         /// Empty: `control.sock` in the store; read `Configuration.controlSocketPath`.
         package var socket = ""
+    }
+
+    /// The checks of mail from elsewhere.
+    package struct Auth: Sendable, Equatable {
+        package var enabled = true
+        package var timeoutSeconds = 20
+        package var maxQuestions = 256
     }
 
     package struct DMARC: Sendable, Equatable {

@@ -1,0 +1,125 @@
+import Base
+import MailAuth
+import Protocols
+
+/// What a session writes a message into. The header is held back until it is complete, then parsed and freed of what
+/// may not come in; the body is hashed for its signatures on its way to the store, so that nothing is left to do at the
+/// final dot.
+///
+/// Owned by one `SMTPConnection`, on its loop's thread. Bounded: the header by `headerMax`, the rest by `BodyAssembler`.
+struct InboundBody: BodySink {
+    private enum Phase {
+        /// Octets pass as they are.
+        case passing
+        case header
+        case body
+        /// The header outgrew its bound: the session will refuse the message, nothing of it is kept.
+        case spoilt
+    }
+
+    var store: BodyAssembler
+    /// Octets of a header; the session's own limit.
+    let headerMax: Int
+    /// Names in which nobody else may state results.
+    let ownNames: [[UInt8]]
+    /// Whether the next body's header is looked at, and its signatures' hashes made.
+    var inspects = false
+    /// Set when the header is complete; taken by the driver, who asks DNS for what it names.
+    private(set) var header: InboundHeader?
+    private var phase = Phase.passing
+    private var held: [UInt8] = []
+    private var scanned = 0
+    private var hashers = BodyHashers([])
+
+    init(store: BodyAssembler, headerMax: Int, ownNames: [[UInt8]]) {
+        self.store = store
+        self.headerMax = headerMax
+        self.ownNames = ownNames
+    }
+
+    mutating func begin() {
+        discard()
+        store.begin()
+        phase = inspects ? .header : .passing
+    }
+
+    mutating func append(_ bytes: Span<UInt8>) {
+        switch phase {
+        case .passing: store.append(bytes)
+        case .header: hold(bytes)
+        case .body:
+            hashers.feed(bytes)
+            store.append(bytes)
+        case .spoilt: break
+        }
+    }
+
+    mutating func discard() {
+        store.discard()
+        header = nil
+        held = []
+        scanned = 0
+        hashers = BodyHashers([])
+        phase = .passing
+    }
+
+    /// The header, once: complete since the last time it was asked for.
+    mutating func takeHeader() -> InboundHeader? {
+        defer { header = nil }
+        return header
+    }
+
+    /// The whole message for the store, and what the signatures hash of it.
+    mutating func take() -> (outcome: BodyAssembler.Outcome, hashes: [BodyHashKey: BodyHash]) {
+        if phase == .header { complete(at: held.count) }
+        let isSpoilt = phase == .spoilt
+        let hashes = hashers.finish()
+        hashers = BodyHashers([])
+        phase = .passing
+        return (isSpoilt ? .unavailable : store.take(), hashes)
+    }
+
+    // MARK: The header
+
+    private mutating func hold(_ bytes: Span<UInt8>) {
+        held.append(bytes)
+        if let end = endOfHeader() {
+            complete(at: end)
+        } else if held.count > headerMax {
+            held = []
+            phase = .spoilt
+        }
+    }
+
+    /// Behind the empty line, looking only at what is new.
+    private mutating func endOfHeader() -> Int? {
+        if held.count >= 2, held[0] == ASCII.cr, held[1] == ASCII.lf { return 2 }
+        var from = max(0, scanned - 3)
+        scanned = held.count
+        while let i = ByteScan.firstIndex(of: ASCII.lf, in: held.span, from: from) {
+            guard i + 2 < held.count else { return nil }
+            if held[i + 1] == ASCII.cr, held[i + 2] == ASCII.lf { return i + 3 }
+            from = i + 1
+        }
+        return nil
+    }
+
+    private mutating func complete(at end: Int) {
+        let found = InboundHeader(Array(held[..<end]), claiming: ownNames)
+        header = found
+        hashers = BodyHashers(found.dkim.bodyKeys + found.arc.bodyKeys)
+        let whole = held
+        held = []
+        scanned = 0
+        let span = whole.span
+        // A line that is no field ends the header for readers, before the empty line does.
+        hashers.feed(span.extracting(found.bodyStart..<whole.count))
+        var next = 0
+        for range in found.forged {
+            store.append(span.extracting(next..<range.lowerBound))
+            next = range.upperBound
+        }
+        store.append(span.extracting(next..<whole.count))
+        phase = .body
+    }
+}

@@ -1,0 +1,42 @@
+import Base
+import MailAuth
+import Protocols
+
+/// The header of a message that is arriving, taken apart once: what the checks want of it, and which fields have to go.
+struct InboundHeader {
+    let dkim: DKIMFields
+    let arc: ARCFields
+    let author: Author
+    /// `Authentication-Results` fields that claim to be ours, in order.
+    let forged: [Range<Int>]
+    /// Where the body begins in what was given.
+    let bodyStart: Int
+
+    static let absent = InboundHeader([], claiming: [])
+
+    init(_ bytes: [UInt8], claiming ids: [[UInt8]]) {
+        let index = HeaderIndex(bytes)
+        dkim = DKIMFields(index)
+        arc = ARCFields(index)
+        author = Self.author(index)
+        bodyStart = index.bodyStart
+        // RFC 8601 §5: what a stranger says in our name is not let through.
+        forged = index.places(of: Self.resultsName).compactMap { place in
+            let field = index.fields[place]
+            let claims = AuthenticationResultsParser.mustRemove(
+                index.bytes.span.extracting(field.value), claiming: ids)
+            return claims ? field.range : nil
+        }
+    }
+
+    private static let resultsName = Array("authentication-results".utf8)
+    private static let fromName = Array("from".utf8)
+
+    private static func author(_ index: HeaderIndex) -> Author {
+        let places = index.places(of: fromName)
+        guard let first = places.first else { return .problem(.missing, domains: []) }
+        // RFC 5322 §3.6: exactly one From. Which of several a reader is shown cannot be known.
+        guard places.count == 1 else { return .problem(.severalFields, domains: []) }
+        return Author(value: index.bytes.span.extracting(index.fields[first].value))
+    }
+}

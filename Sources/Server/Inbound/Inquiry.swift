@@ -1,0 +1,59 @@
+import Base
+import MailAuth
+import Protocols
+
+/// The questions of one message: what is known, what has been asked and not answered, and since when. Drives
+/// `FactGatherer` by answers that come from another thread. Owned by one connection, on its loop's thread.
+struct Inquiry {
+    /// Tells answers for this message from late ones for the one before.
+    let serial: UInt64
+    /// Who handed the message over; fixed at MAIL.
+    let client: MessageCheck.Client
+    private(set) var gatherer: FactGatherer
+    private var inFlight: Set<DNSQuestion> = []
+
+    init(serial: UInt64, client: MessageCheck.Client, limits: GatherLimits) {
+        self.serial = serial
+        self.client = client
+        gatherer = FactGatherer(limits: limits)
+    }
+
+    enum Step<Verdict> {
+        case verdict(Verdict)
+        /// Put these to the resolver; empty: all that lacks has been asked already.
+        case wait(ask: [DNSQuestion])
+        case gaveUp
+    }
+
+    mutating func advance<E: Evaluation>(_ evaluation: E, memo: DNSMemo, now: Instant) -> Step<E.Verdict> {
+        // Each turn learns something or returns; the gatherer's own bound is on rounds.
+        while true {
+            switch gatherer.advance(evaluation, now: now) {
+            case .verdict(let verdict): return .verdict(verdict)
+            case .gaveUp: return .gaveUp
+            case .ask(let questions):
+                let unknown = questions.filter { question in
+                    guard let answer = memo.answer(question, now: now) else { return true }
+                    gatherer.learn(question, answer)
+                    return false
+                }
+                if unknown.isEmpty { continue }
+                let fresh = unknown.filter { inFlight.insert($0).inserted }
+                return .wait(ask: fresh)
+            }
+        }
+    }
+
+    mutating func learn(_ answers: [(DNSQuestion, DNSAnswer)]) {
+        for (question, _) in answers { inFlight.remove(question) }
+        gatherer.learn(answers)
+    }
+
+    /// What has not been answered yet will not be: each check ends by its own rules for that.
+    mutating func giveUpWaiting() {
+        for question in inFlight { gatherer.learn(question, .timeout) }
+        inFlight = []
+    }
+
+    var isWaiting: Bool { !inFlight.isEmpty }
+}

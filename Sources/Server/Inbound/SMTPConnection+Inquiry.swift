@@ -1,0 +1,105 @@
+import Base
+import MailAuth
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// The checks of a message, from MAIL to the verdict: what can be asked is asked while the message still arrives.
+extension SMTPConnection {
+    /// Mail of our own: from a user who logged in, or from a network that may relay.
+    var clientIsTrusted: Bool {
+        session.authenticatedIdentity != nil || loop.services.relayNetworks.contains { $0.contains(peerAddress) }
+    }
+
+    /// At MAIL: who the client is can be asked from here on.
+    func beginInquiry() {
+        inquiry = nil
+        body.inspects = !clientIsTrusted
+        guard body.inspects, loop.services.auth.isEnabled, let ip = IPAddress(bytes: peerAddress) else { return }
+        inquirySerial &+= 1
+        let helo = session.heloName
+        let receiver = loop.services.hostname
+        let now = loop.reactor.wall
+        let client = MessageCheck.Client(
+            iprev: IPRevCheck(ip), helo: SPFCheck(ip: ip, helo: helo, receiver: receiver, now: now),
+            mailFrom: SPFCheck(ip: ip, helo: helo, mailFrom: sender, receiver: receiver, now: now))
+        inquiry = Inquiry(serial: inquirySerial, client: client, limits: loop.services.auth.limits)
+        prepare()
+    }
+
+    /// Asks for whatever can be known to be wanted by now.
+    func prepare() {
+        let header = body.takeHeader() ?? preparedHeader
+        preparedHeader = header
+        guard pending == nil, var current = inquiry else { return }
+        let check = check(current.client, header ?? .absent, hashes: [:])
+        // Moved out and back: a copy of the facts for each step would cost more than the step.
+        inquiry = nil
+        let step = current.advance(MessageCheck.Preparation(check), memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
+        if case .wait(let questions) = step { put(questions) }
+    }
+
+    private func check(
+        _ client: MessageCheck.Client, _ header: InboundHeader, hashes: [BodyHashKey: BodyHash]
+    ) -> MessageCheck {
+        MessageCheck(
+            client: client, dkim: header.dkim, arc: header.arc, bodyHashes: hashes, author: header.author,
+            now: UInt64(clamping: loop.reactor.wall.seconds), mode: loop.services.auth.mode, dice: inquiryDice)
+    }
+
+    /// The check of the complete message; nil when nothing is checked.
+    func finalCheck(hashes: [BodyHashKey: BodyHash]) -> MessageCheck? {
+        inquiry.map { check($0.client, preparedHeader ?? .absent, hashes: hashes) }
+    }
+
+    /// RFC 7489 §6.6.4 wants a share of the mail sampled; which, is as good as random: the id's counter and clock.
+    private var inquiryDice: Int { Int(loop.reactor.now.nanoseconds / 1_000 % 100) }
+
+    private func put(_ questions: [DNSQuestion]) {
+        guard !questions.isEmpty, let serial = inquiry?.serial else { return }
+        let handle = loop.reactor.handle
+        let token = self.token
+        let metrics = loop.services.metrics
+        let asked = loop.services.resolver.ask(questions) { answers in
+            // Lost for want of room: the deadline of the verdict ends the wait.
+            let delivered = handle.post { SMTPConnection.on($0, token)?.learned(answers, for: serial) }
+            if !delivered { metrics.mailboxFull.add(.reactor) }
+        }
+        if !asked { learned(questions.map { ($0, .timeout) }, for: serial) }
+    }
+
+    private func learned(_ answers: [(DNSQuestion, DNSAnswer)], for serial: UInt64) {
+        let now = loop.reactor.now
+        for (question, answer) in answers { loop.memo.keep(question, answer, now: now) }
+        guard inquiry?.serial == serial else { return }
+        inquiry?.learn(answers)
+        if pending == nil { return prepare() }
+        pursueVerdict()
+        if pending == nil, let c = loop.reactor.connection(for: token) { pump(c) }
+    }
+
+    /// The time for the checks is over: what is not known counts as timed out.
+    func stopWaitingForFacts() {
+        inquiry?.giveUpWaiting()
+        pursueVerdict()
+    }
+
+    /// Ends in `conclude`, now or when the answers are there.
+    func pursueVerdict() {
+        guard let message = pending, let check = message.check, var current = inquiry else { return }
+        inquiry = nil
+        let step = current.advance(check, memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
+        switch step {
+        case .wait(let questions): put(questions)
+        case .verdict(let results):
+            pending = nil
+            conclude(message, results)
+        case .gaveUp:
+            pending = nil
+            conclude(message, nil)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import Base
+import MailAuth
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// The end of data: verdict, decision, store.
+extension SMTPConnection {
+    func submit(_ envelope: Envelope, _ ticket: Ticket) {
+        let recipients = resolved
+        resolved = []
+        let size = Int(clamping: envelope.actualSize)
+        let taken = body.take()
+        if let header = body.takeHeader() { preparedHeader = header }
+        guard case .body(let content) = taken.outcome else { return refuseMessage(ticket, StoreReplies.storeBusy) }
+        // A domain's own limit counts what really came, not what was announced.
+        if let most = smallestLimit(envelope), size > most {
+            return refuseMessage(ticket, StoreReplies.tooLargeForRecipient)
+        }
+        loop.services.metrics.bytesReceived.add(size)
+        let message = PendingMessage(
+            id: loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope, recipients: recipients,
+            content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes))
+        guard message.check != nil else { return conclude(message, AuthResults()) }
+        pending = message
+        pursueVerdict()
+    }
+
+    private func smallestLimit(_ envelope: Envelope) -> Int? {
+        envelope.recipients.compactMap { directory.policy(ofDomain: $0.address.domain)?.maxMessageSize }.min()
+    }
+
+    /// Decides by what the checks came to. nil: they came to no end, which only a fault of ours explains.
+    func conclude(_ message: PendingMessage, _ results: AuthResults?) {
+        let facts = inquiry?.gatherer.facts
+        inquiry = nil
+        preparedHeader = nil
+        guard let results else { return refuseMessage(message.ticket, StoreReplies.checksFailed) }
+        let decision = MessageDecision.decide(
+            results, domains: message.domains, facts: Disposition.Facts(clientIsTrusted: message.check == nil),
+            policy: { directory.policy(ofDomain: $0) })
+        if message.check != nil { count(message, results, decision, questions: facts?.count ?? 0) }
+        if let reply = decision.reply(id: message.id) { return refuse(message, decision, reply) }
+        store(message, results, decision)
+    }
+
+    private func count(_ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, questions: Int) {
+        let metrics = loop.services.metrics.auth
+        metrics.count(results)
+        metrics.verdictDuration.observe(seconds: loop.reactor.now.seconds(since: message.began))
+        metrics.questions.observe(UInt64(questions))
+        if let rule = decision.deciding?.rule { metrics.decisions.add(ActionLabel(decision.action), RuleLabel(rule)) }
+    }
+
+    // MARK: Refused
+
+    private func refuse(_ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply) {
+        discard(message.content)
+        loop.services.metrics.messages.add(listener.label, decision.action == .reject ? .rejected : .deferred)
+        loop.services.log.info("refused") {
+            $0.add("id", message.id.text)
+            $0.add("peer", peer)
+            $0.add("from", message.envelope.sender?.wire ?? [])
+            $0.add("rule", decision.deciding?.rule.rawValue ?? "")
+            $0.add("reply", Int(reply.code))
+            $0.add("reason", decision.deciding?.reason ?? [])
+        }
+        answer(message.ticket, .refused(reply))
+    }
+
+    private func discard(_ content: AcceptRequest.Body) {
+        if case .spooled(let spool, _) = content { spool.abandon() }
+    }
+
+    private func refuseMessage(_ ticket: Ticket, _ reply: Reply) {
+        inquiry = nil
+        preparedHeader = nil
+        loop.services.metrics.messages.add(listener.label, .deferred)
+        loop.services.log.warning("message_refused") {
+            $0.add("peer", peer)
+            $0.add("reply", Int(reply.code))
+            $0.add("reason", reply.text)
+        }
+        answer(ticket, .refused(reply))
+    }
+
+    // MARK: Accepted
+
+    private func store(_ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision) {
+        let envelope = message.envelope
+        let wall = loop.reactor.wall
+        let request = AcceptRequest(
+            id: message.id, received: wall, sender: envelope.sender?.wire ?? [],
+            trace: trace(message, results, wall), body: message.content,
+            envelope: EnvelopeRecord(envelope, peer: peer).encoded(), local: deliveries(message, decision))
+        let accepted = AcceptedMessage(
+            sender: request.sender, recipients: envelope.recipients.count, size: message.size, began: message.began)
+        let handle = loop.reactor.handle
+        let token = self.token
+        let metrics = loop.services.metrics
+        let ticket = message.ticket
+        let posted = loop.services.gateway.accept(request) { result in
+            // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
+            let delivered = handle.post { SMTPConnection.on($0, token)?.stored(ticket, accepted, result) }
+            if !delivered { metrics.mailboxFull.add(.reactor) }
+        }
+        if !posted { refuseMessage(ticket, StoreReplies.storeBusy) }
+    }
+
+    /// One row a mailbox: an account two recipients lead to gets the message once.
+    private func deliveries(_ message: PendingMessage, _ decision: MessageDecision) -> [LocalDelivery] {
+        var seen: Set<AccountID> = []
+        var out: [LocalDelivery] = []
+        for (index, recipient) in message.recipients.enumerated() where index < message.envelope.recipients.count {
+            let address = message.envelope.recipients[index].address
+            let folder: FolderID = decision.quarantines(address.domain) ? .junk : .inbox
+            for account in recipient.accounts where seen.insert(account).inserted {
+                out.append(LocalDelivery(account: account, folder: folder, recipient: address.wire))
+            }
+        }
+        return out
+    }
+
+    /// Ours on top, the newest first.
+    private func trace(_ message: PendingMessage, _ results: AuthResults, _ wall: WallTime) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(1_024)
+        if message.check != nil {
+            out += AuthenticationResults.field(results, servedBy: loop.services.hostname)
+        }
+        let reverse = results.iprev.flatMap { $0.result == .pass ? $0.name : nil }
+        Received(
+            peer: session.peer, reverseName: reverse, hostname: loop.services.hostname,
+            software: listener.session.software, id: message.id, date: wall
+        ).append(for: message.envelope, to: &out)
+        return out
+    }
+
+    /// Counts and logs what became of the message.
+    func settle(_ message: AcceptedMessage, _ result: Result<MessageID, StoreError>) {
+        let elapsed = loop.reactor.now.seconds(since: message.began)
+        loop.services.metrics.acceptDuration.observe(seconds: elapsed)
+        switch result {
+        case .success(let id):
+            loop.services.metrics.messages.add(listener.label, .accepted)
+            loop.services.log.info("received") {
+                $0.add("id", id.text)
+                $0.add("peer", peer)
+                $0.add("from", message.sender)
+                $0.add("recipients", message.recipients)
+                $0.add("size", message.size)
+                $0.add("duration", seconds: elapsed)
+            }
+        case .failure(let error):
+            loop.services.metrics.messages.add(listener.label, .deferred)
+            loop.services.log.error("not_stored") {
+                $0.add("peer", peer)
+                $0.add("from", message.sender)
+                $0.add("error", "\(error)")
+            }
+        }
+    }
+}
