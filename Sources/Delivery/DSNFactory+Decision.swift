@@ -1,7 +1,7 @@
 import Base
 import Policy
-package import Protocols
-package import Store
+import Protocols
+import Store
 
 extension DSNFactory {
     /// Octets of the message (trace fields first) that `decide` wants in `Context.original`; 0: it will be silent.
