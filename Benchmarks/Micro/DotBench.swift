@@ -20,7 +20,7 @@ enum DotBench {
             return Double(text.count) / 1e9
         }
         let scan = MicroResult.measure("sink", "GB", seconds) {
-            var body = SinkBody(keeps: false)
+            var body = SinkBody(keeping: 0)
             let n = body.feed(wire.span)
             precondition(n == wire.count && body.isComplete && body.count == text.count, "the end was not found")
             return Double(text.count) / 1e9

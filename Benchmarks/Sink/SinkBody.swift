@@ -1,20 +1,21 @@
 import Base
 
-/// Takes a DATA stream apart up to its end: dots removed, the end found. Keeps the message only if asked to.
+/// Takes a DATA stream apart up to its end: dots removed, the end found. Keeps as much of the message as it is asked to.
 struct SinkBody {
     private enum State { case lineStart, dot, dotCR, inLine }
     private var state = State.lineStart
     private var lastWasCR = false
-    private let keeps: Bool
+    private let keptMax: Int
     private(set) var message: [UInt8] = []
     private(set) var count = 0
     private(set) var isComplete = false
 
-    init(keeps: Bool) { self.keeps = keeps }
+    init(keeping max: Int) { keptMax = max }
 
     private mutating func take(_ bytes: Span<UInt8>) {
         count += bytes.count
-        if keeps { message.append(bytes) }
+        guard message.count < keptMax else { return }
+        message.append(bytes)
     }
 
     /// Bytes taken from `bytes`; all of them unless the end came.
@@ -35,7 +36,7 @@ struct SinkBody {
                     return i + 1
                 }
                 count += 1
-                if keeps { message.append(ASCII.cr) }
+                if message.count < keptMax { message.append(ASCII.cr) }
                 state = .inLine
             case .inLine:
                 guard let lf = ByteScan.firstIndex(of: ASCII.lf, in: bytes, from: i) else {

@@ -33,14 +33,21 @@ struct DeliveryCheck {
 
     /// Id, SHA-256 and size of a message from our first field on; nil when it has none that can be read.
     static func identify(_ message: [UInt8]) -> (id: LedgerID, digest: [UInt8], size: Int)? {
-        guard let start = ownHeader(message) else { return nil }
-        let idStart = start + MessageFactory.ledgerField.count
-        guard idStart + LedgerID.length <= message.count,
-            let id = LedgerID(text: message[idStart..<idStart + LedgerID.length])
-        else { return nil }
+        guard let start = ownHeader(message), let id = identifier(message, at: start) else { return nil }
         var digest = RunningDigest(.sha256)
         digest.update(message.span.extracting(start..<message.count))
         return (id, digest.finish(), message.count - start)
+    }
+
+    /// The id alone; the message may be cut off behind it.
+    static func identifier(_ message: [UInt8]) -> LedgerID? {
+        ownHeader(message).flatMap { identifier(message, at: $0) }
+    }
+
+    private static func identifier(_ message: [UInt8], at start: Int) -> LedgerID? {
+        let first = start + MessageFactory.ledgerField.count
+        guard first + LedgerID.length <= message.count else { return nil }
+        return LedgerID(text: message[first..<first + LedgerID.length])
     }
 
     mutating func add(_ id: LedgerID, _ digest: [UInt8], _ size: Int, _ recipient: [UInt8], _ name: String) {

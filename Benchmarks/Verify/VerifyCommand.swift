@@ -55,7 +55,7 @@ struct VerifyCommand: ParsableCommand {
         if status != 0 { Console.die("\(martlet) mailbox export \(address) ended with \(status)", 69) }
     }
 
-    /// Lines `accepted <id> <sha256> <size> <recipient…>`; a line the sink never finished was never acknowledged.
+    /// Lines `accepted <id> <sha256> <size> <recipient…> at=<us> [silent]`; a line the sink never finished was never acknowledged.
     private func readSink(_ path: String, _ check: inout DeliveryCheck) {
         guard let lines = LineReader(path: path) else { Console.die("\(path) cannot be read", 66) }
         while let line = lines.next() {
@@ -64,7 +64,9 @@ struct VerifyCommand: ParsableCommand {
                 continue
             }
             let size = Int(clamping: Decimal.parse(Array(words[3]).span) ?? 0)
-            for recipient in words[4...] { check.add(id, Array(words[2]), size, Array(recipient), "sink") }
+            for recipient in words[4...] where recipient.contains(ASCII.at) {
+                check.add(id, Array(words[2]), size, Array(recipient), "sink")
+            }
         }
     }
 
