@@ -52,6 +52,10 @@ package struct ControlAnswer: Sendable, Equatable {
         case .conflict: self = .failed("\(what): exists already, or others depend on it; list them first")
         case .notFound:
             let kind = what.prefix { $0 != " " }
+            if what.hasPrefix("dkim key") {
+                self = .failed("\(what): not found; `martlet dkim list all` shows what there is")
+                return
+            }
             let list = ["domain", "account", "alias"].contains(kind) ? "\(kind) list" : "mailbox list ADDRESS"
             self = .failed(
                 "\(what): not found; `martlet \(kind == "mailbox" ? "account list" : list)` shows what there is")

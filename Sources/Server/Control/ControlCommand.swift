@@ -103,7 +103,8 @@ package enum ControlCommand {
     private static func hooks(_ configuration: Configuration) -> ControlHooks {
         ControlHooks(
             reload: { .failed("no server is running", ExitStatus.unavailable) }, status: { [] },
-            hostname: { configuration.hostname }, now: { SystemTime().wall() })
+            hostname: { configuration.hostname }, now: { SystemTime().wall() },
+            certificateKeys: ControlHooks.certificateKeys(configuration))
     }
 }
 

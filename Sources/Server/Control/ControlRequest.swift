@@ -1,4 +1,4 @@
-import Base
+package import Base
 package import Protocols
 package import Store
 
@@ -14,6 +14,12 @@ package enum ControlRequest: Sendable, Equatable {
     case domainShow([UInt8])
     case domainSet([UInt8], [ControlAssignment])
     case domainDNS([UInt8])
+    case dkimAdd(ControlDKIMKey)
+    /// nil: of all domains.
+    case dkimList([UInt8]?)
+    case dkimActivate([UInt8], selector: [UInt8])
+    case dkimRetire([UInt8], selector: [UInt8])
+    case dkimRemove([UInt8], selector: [UInt8])
     case accountAdd(ControlAccount)
     case accountList
     case accountPassword([UInt8], Credentials)
@@ -52,6 +58,25 @@ package struct ControlAccount: Sendable, Equatable {
         self.isAdmin = isAdmin
         self.quotaOctets = quotaOctets
         self.credentials = credentials
+    }
+}
+
+/// A private key for a domain. Made by the command: that takes too long for the server's threads.
+package struct ControlDKIMKey: Sendable, Equatable {
+    package let domain: [UInt8]
+    /// Empty: one made of the date and the algorithm.
+    package let selector: [UInt8]
+    /// PEM.
+    package let privateKey: Secret
+
+    package init(domain: [UInt8], selector: [UInt8], privateKey: Secret) {
+        self.domain = domain
+        self.selector = selector
+        self.privateKey = privateKey
+    }
+
+    package static func == (a: ControlDKIMKey, b: ControlDKIMKey) -> Bool {
+        a.domain == b.domain && a.selector == b.selector && a.privateKey.bytes == b.privateKey.bytes
     }
 }
 
@@ -102,6 +127,11 @@ extension ControlRequest {
         case .domainSet(let name, let list):
             return command("domain set", name) + list.flatMap { [Array($0.name.utf8), Array($0.value.utf8)] }
         case .domainDNS(let name): return command("domain dns", name)
+        case .dkimAdd(let key): return command("dkim add", key.domain, key.selector, key.privateKey.bytes)
+        case .dkimList(let name): return command("dkim list") + (name.map { [$0] } ?? [])
+        case .dkimActivate(let name, let selector): return command("dkim activate", name, selector)
+        case .dkimRetire(let name, let selector): return command("dkim retire", name, selector)
+        case .dkimRemove(let name, let selector): return command("dkim remove", name, selector)
         case .accountAdd(let a):
             return command("account add", a.address, Self.bytes(a.isAdmin ? 1 : 0), a.quotaOctets.map(Self.bytes) ?? [])
                 + Self.fields(a.credentials)
@@ -140,6 +170,13 @@ extension ControlRequest {
                         name: String(decoding: a[$0], as: UTF8.self), value: String(decoding: a[$0 + 1], as: UTF8.self))
                 })
         case ("domain dns", 1): self = .domainDNS(a[0])
+        case ("dkim add", 3):
+            self = .dkimAdd(ControlDKIMKey(domain: a[0], selector: a[1], privateKey: Secret(a[2])))
+        case ("dkim list", 0): self = .dkimList(nil)
+        case ("dkim list", 1): self = .dkimList(a[0])
+        case ("dkim activate", 2): self = .dkimActivate(a[0], selector: a[1])
+        case ("dkim retire", 2): self = .dkimRetire(a[0], selector: a[1])
+        case ("dkim remove", 2): self = .dkimRemove(a[0], selector: a[1])
         case ("account add", 8):
             guard let credentials = Self.credentials(a[3...]), let admin = Self.integer(a[1]) else { return nil }
             let quota = a[2].isEmpty ? nil : Self.integer(a[2])

@@ -39,11 +39,7 @@ extension ControlService {
             }
         case .domainDNS(let text):
             guard let name = ControlAddress.domain(text) else { return Self.badDomain(text) }
-            let hostname = hooks.hostname()
-            return .read { (session) throws(StoreError) in
-                guard try session.domains().contains(where: { $0.name == name }) else { throw .notFound }
-                return DomainRecords.answer(domain: ControlText.shown(name), hostname: hostname, format)
-            }
+            return domainDNS(name, format)
         default: return .done(.failed("not a domain request"))
         }
     }
@@ -75,49 +71,5 @@ extension ControlService {
         var members = [JSONMember("domain", .text(ControlText.shown(name)))]
         for field in DomainPolicyField.all { members.append(JSONMember(field.name, .text(field.read(domain.policy)))) }
         return object(members, format)
-    }
-}
-
-/// The DNS records that make a domain's mail arrive here and be believed elsewhere.
-enum DomainRecords {
-    private struct Record {
-        let name: String
-        let type: String
-        let data: String
-        let why: String
-    }
-
-    static func answer(domain: String, hostname: String, _ format: ControlFormat) -> ControlAnswer {
-        let records = records(domain, hostname)
-        if format == .json {
-            let values = records.map {
-                JSONValue.object([
-                    JSONMember("name", .text($0.name)), JSONMember("type", .text($0.type)),
-                    JSONMember("data", .text($0.data)), JSONMember("why", .text($0.why)),
-                ])
-            }
-            return ControlAnswer(output: JSONValue.array(values).bytes + [ASCII.lf])
-        }
-        var text = ""
-        for r in records {
-            let data = r.type == "TXT" ? "\"\(r.data)\"" : r.data
-            text += "; \(r.why)\n\(r.name). 3600 IN \(r.type) \(data)\n"
-        }
-        return ControlAnswer(output: Array(text.utf8))
-    }
-
-    private static func records(_ domain: String, _ hostname: String) -> [Record] {
-        [
-            Record(name: domain, type: "MX", data: "10 \(hostname).", why: "Mail for \(domain) comes to this server."),
-            // RFC 7208 §5.4: the MX hosts may send.
-            Record(name: domain, type: "TXT", data: "v=spf1 mx -all", why: "SPF: only the MX may send for the domain."),
-            Record(
-                name: "_dmarc.\(domain)", type: "TXT", data: "v=DMARC1; p=none; rua=mailto:postmaster@\(domain)",
-                why: "DMARC: report only; move to p=quarantine, then p=reject, when the reports look right."),
-            // RFC 8460 §3
-            Record(
-                name: "_smtp._tls.\(domain)", type: "TXT", data: "v=TLSRPTv1; rua=mailto:postmaster@\(domain)",
-                why: "TLS-RPT: others report here when TLS to this server fails."),
-        ]
     }
 }

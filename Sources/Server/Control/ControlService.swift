@@ -21,15 +21,19 @@ package struct ControlHooks: Sendable {
     /// The name mail for our domains is sent to.
     package var hostname: @Sendable () -> String
     package var now: @Sendable () -> WallTime
+    /// SHA-256 of the public keys of the server's certificates, for TLSA records.
+    package var certificateKeys: @Sendable () -> [[UInt8]]
 
     package init(
         reload: @escaping @Sendable () -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],
-        hostname: @escaping @Sendable () -> String, now: @escaping @Sendable () -> WallTime
+        hostname: @escaping @Sendable () -> String, now: @escaping @Sendable () -> WallTime,
+        certificateKeys: @escaping @Sendable () -> [[UInt8]] = { [] }
     ) {
         self.reload = reload
         self.status = status
         self.hostname = hostname
         self.now = now
+        self.certificateKeys = certificateKeys
     }
 }
 
@@ -43,6 +47,7 @@ package struct ControlService: Sendable {
         switch request {
         case .domainAdd, .domainRemove, .domainList, .domainShow, .domainSet, .domainDNS:
             domainWork(request, format)
+        case .dkimAdd, .dkimList, .dkimActivate, .dkimRetire, .dkimRemove: keyWork(request, format)
         case .accountAdd, .accountList, .accountPassword, .accountDisable, .accountEnable, .accountRemove:
             accountWork(request, format)
         case .aliasAdd, .aliasList, .aliasRemove: aliasWork(request, format)
@@ -60,6 +65,10 @@ package struct ControlService: Sendable {
         switch request {
         case .domainAdd(let n), .domainRemove(let n), .domainShow(let n), .domainSet(let n, _), .domainDNS(let n):
             "domain \(ControlText.shown(n))"
+        case .dkimAdd(let key): "domain \(ControlText.shown(key.domain))"
+        case .dkimList(let n): n.map { "domain \(ControlText.shown($0))" } ?? "store"
+        case .dkimActivate(let n, let selector), .dkimRetire(let n, let selector), .dkimRemove(let n, let selector):
+            "dkim key \(ControlText.shown(selector)) of \(ControlText.shown(n))"
         case .accountAdd(let a): "account \(ControlText.shown(a.address))"
         case .accountPassword(let a, _), .accountDisable(let a), .accountEnable(let a), .accountRemove(let a):
             "account \(ControlText.shown(a))"
