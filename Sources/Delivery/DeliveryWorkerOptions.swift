@@ -1,9 +1,12 @@
 package import Protocols
+package import Reactor
 
 /// Every bound and name of the delivery workers. Made once at start; the same for all of them.
 package struct DeliveryWorkerOptions: Sendable {
     /// The EHLO argument: this server's name.
     package var helloName: [UInt8]
+    /// Made with `TLSClientOptions.outbound`: the roots, and what is offered. Each session says what it verifies.
+    package var tls: TLSContext
     /// Where connections come from, by family; nil: as the system chooses.
     package var sourceIPv4: IPAddress?
     package var sourceIPv6: IPAddress?
@@ -41,5 +44,13 @@ package struct DeliveryWorkerOptions: Sendable {
     /// Octets of a body in hand at once, for one connection.
     package var sliceBytes = 131_072
 
-    package init(helloName: [UInt8]) { self.helloName = helloName }
+    /// How long an address that could not be reached is tried last, and one whose opportunistic TLS failed is spoken to
+    /// in the clear.
+    package var downSeconds = 60.0
+    package var plainSeconds = 600.0
+
+    package init(helloName: [UInt8], tls: TLSContext) {
+        self.helloName = helloName
+        self.tls = tls
+    }
 }

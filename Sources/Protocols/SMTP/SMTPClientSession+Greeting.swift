@@ -8,6 +8,7 @@ extension SMTPClientSession {
                 // RFC 5321 §3.1: 554 instead of 220 means no service here.
                 return fail(reply.code >= 400 ? .refused(.greeting, reply) : .unexpected(.greeting, reply))
             }
+            keepGreeting(reply)
             emit(.greeted)
             introduce()
         case .hello: takeHello(reply)

@@ -56,6 +56,9 @@ package struct SMTPClientSession: ~Copyable {
     package internal(set) var capabilities = PeerCapabilities()
     package internal(set) var isSecure: Bool
     package internal(set) var isAuthenticated = false
+    /// What the server said of itself with 220: the first line, as much of it as people read.
+    package internal(set) var greeting: [UInt8] = []
+    private static let greetingMaximum = 200
     /// Commands to write. The owner takes them out.
     package var output: [UInt8] = []
     /// Messages submitted so far.
@@ -173,6 +176,10 @@ package struct SMTPClientSession: ~Copyable {
         case .reset: reply.isPositive ? becomeReady() : fail(.unexpected(.reset, reply))
         case .quit: end()
         }
+    }
+
+    mutating func keepGreeting(_ reply: ServerReply) {
+        greeting = Array(reply.text.prefix(Self.greetingMaximum).prefix { $0 != ASCII.lf })
     }
 
     mutating func becomeReady() {
