@@ -32,13 +32,15 @@ package struct DecisionRecord: Sendable {
     /// What `Disposition.decide` was given besides results and policy.
     package var policyFacts = Disposition.Facts()
     /// `dmarc.mode` in force, and the number drawn for it (0 to 99).
-    package var dmarcMode: [UInt8] = Array("rfc9989".utf8)
+    package var dmarcMode = standardMode
     package var dice = 0
     /// One for each receiving domain.
     package var verdicts: [Verdict] = []
     package var timing = Timing()
     /// Set by decoding: not all of `facts` found room, so a replay may lack some.
     package var isAbridged = false
+
+    package static let standardMode = Array("rfc9989".utf8)
 
     package init(id: MessageID, time: WallTime, session: SessionFacts, action: Disposition.Action, reply: Reply) {
         self.id = id

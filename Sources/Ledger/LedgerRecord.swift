@@ -7,6 +7,9 @@ package enum LedgerRecord: Sendable {
     case connection(ConnectionRecord)
     case attempt(AttemptRecord)
 
+    /// Octets of a record.
+    package static let octetsMax = LedgerBounds.octets
+
     /// What `encoded()` of one of the three made. nil: something else; never more than that, whatever the bytes are.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count <= LedgerBounds.octets, let head = LedgerHead(bytes) else { return nil }

@@ -103,17 +103,17 @@ enum LedgerRecordKind: UInt8, CaseIterable {
     case attempt = 3
 }
 
-/// An enum with a number for each case that never changes: its place in `codes`, from 1 on. New cases go to the end.
+/// An enum with a number for each case that never changes: its place in `ledgerCodes`, from 1 on. New cases go to the end.
 protocol LedgerCoded: Equatable {
-    static var codes: [Self] { get }
+    static var ledgerCodes: [Self] { get }
 }
 
 extension LedgerCoded {
-    var code: UInt64 { UInt64((Self.codes.firstIndex(of: self) ?? -1) + 1) }
+    var code: UInt64 { UInt64((Self.ledgerCodes.firstIndex(of: self) ?? -1) + 1) }
 
     /// nil: no number that this version knows.
     init?(code: UInt64) {
-        guard code >= 1, code <= UInt64(Self.codes.count) else { return nil }
-        self = Self.codes[Int(code) - 1]
+        guard code >= 1, code <= UInt64(Self.ledgerCodes.count) else { return nil }
+        self = Self.ledgerCodes[Int(code) - 1]
     }
 }

@@ -10,6 +10,8 @@ final class LedgerThread {
     /// With records coming in, the thread looks for more this often instead of being woken by each.
     private static let napMilliseconds: Int32 = 20
     private static let idleMilliseconds: Int32 = 60_000
+    /// Entries at which a segment is full whatever its octets: they are kept until it is sorted.
+    private static let entriesMax = 500_000
     private static let syncMicroseconds: Int64 = 1_000_000
 
     private let folder: LedgerFolder
@@ -61,7 +63,7 @@ final class LedgerThread {
         var batch = Batch()
         while batch.bytes.count < Self.batchOctets, let message = inbox.next() {
             guard case .record(let record) = message else { continue }
-            if batch.count > 0, let open, !open.hasRoom(batch, and: record.count, limits) { flush(&batch) }
+            if batch.count > 0, !hasRoom(batch, and: record.count) { flush(&batch) }
             if !batch.add(record) { observer?.dropped(records: 1) }
         }
         guard batch.count > 0 else { return false }
@@ -71,13 +73,21 @@ final class LedgerThread {
 
     private func flush(_ batch: inout Batch) {
         defer { batch = Batch() }
-        if let open, !open.hasRoom(batch, and: 0, limits) { close() }
+        if open != nil, !hasRoom(batch, and: 0) { close() }
         guard let segment = open ?? begin(), segment.append(batch) else {
             observer?.dropped(records: batch.count)
             return
         }
         observer?.wrote(records: batch.count, octets: batch.bytes.count)
         report()
+    }
+
+    /// Whether the batch and a record of `more` octets fit into the open segment, or the next one when there is none.
+    private func hasRoom(_ batch: Batch, and more: Int) -> Bool {
+        let entries = (open?.count ?? 0) + batch.count + (more > 0 ? 1 : 0)
+        let frames = batch.bytes.count + more + LedgerFrame.headOctets
+        let total = (open?.octets ?? LedgerIndex.headOctets) + frames + (batch.count + 1) * LedgerIndexEntry.octets
+        return total <= limits.segmentMax && entries <= Self.entriesMax
     }
 
     private func begin() -> OpenSegment? {
@@ -119,7 +129,7 @@ final class LedgerThread {
 
     /// For one more segment within the bound.
     private func makeRoom() {
-        var total = closed.reduce(0) { $0 + $1.octets } + limits.segmentMax
+        var total = closed.reduce(0) { $0 + $1.octets } + limits.segmentMax + limits.segmentMax / 64
         while let first = closed.first, total > limits.octets {
             total -= first.octets
             removeFirst()

@@ -3,9 +3,6 @@ import Protocols
 
 /// The segment that grows, and its index. On the ledger's thread only.
 final class OpenSegment {
-    /// Entries at which a segment is full whatever its octets: they are kept until it is sorted.
-    private static let entriesMax = 500_000
-
     let start: MessageID
     private let folder: LedgerFolder
     private let log: LedgerFile
@@ -48,13 +45,8 @@ final class OpenSegment {
         }
     }
 
+    var count: Int { entries.count }
     var octets: Int { size + LedgerIndex.headOctets + entries.count * LedgerIndexEntry.octets }
-
-    func hasRoom(_ batch: Batch, and more: Int, _ limits: LedgerLimits) -> Bool {
-        if entries.isEmpty { return true }
-        let added = batch.bytes.count + (batch.count + 1) * LedgerIndexEntry.octets + more
-        return octets + added <= limits.segmentMax && entries.count + batch.count < Self.entriesMax
-    }
 
     /// False when the disk did not take it; the segment is as before then.
     func append(_ batch: Batch) -> Bool {
