@@ -17,6 +17,8 @@ struct LoadCommand: ParsableCommand {
     @Option(help: "Messages to begin.") var messages: Int?
     @Option(help: "Seconds to go on.") var duration: Double?
     @Option(help: "Message sizes: 4k, or 1k:50,16k:40,1m:10 with weights.") var size: SizeMix = SizeMix(argument: "4k")!
+    @Option(help: "A message to send, after a field with the ledger's id; may be repeated, then they take turns.")
+    var message: [String] = []
     @Option(help: "Recipients of each message.") var recipients = 1
     @Option(help: "Messages on a connection before QUIT; 0 is no limit.") var messagesPerConnection = 0
     @Flag(inversion: .prefixedNo, help: "Use PIPELINING when offered.") var pipelining = false
@@ -160,6 +162,10 @@ struct LoadCommand: ParsableCommand {
         var kind = LoadKind.messages
         if idle != nil { kind = .idle }
         if let slow { kind = .drip(dripState, seconds: slow) }
+        let given = try message.map { path in
+            guard let bytes = MessageFile.read(path) else { throw ValidationError("cannot read \(path)") }
+            return bytes
+        }
         let run = runNumber ?? UInt32.random(in: 0...UInt32.max)
         return LoadPlan(
             target: target.address, kind: kind, connections: idle ?? concurrency ?? (rate == nil ? 10 : 200),
@@ -169,8 +175,9 @@ struct LoadCommand: ParsableCommand {
             messagesPerConnection: messagesPerConnection == 0 ? nil : messagesPerConnection, session: session,
             isImplicitTLS: tls == .implicit, tls: context, serverName: serverName, resumeShare: resume / 100,
             sources: sources, workers: threads, timeoutSeconds: timeout, waitsForQuit: waitQuit,
-            factory: MessageFactory(from: Array(from.utf8), largest: size.largest, seed: seed), run: run, seed: seed,
-            ledger: writer)
+            factory: given.isEmpty
+                ? MessageFactory(from: Array(from.utf8), largest: size.largest, seed: seed)
+                : MessageFactory(messages: given), run: run, seed: seed, ledger: writer)
     }
 }
 

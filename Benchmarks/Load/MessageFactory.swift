@@ -27,7 +27,8 @@ struct LedgerID: Sendable, Hashable {
 }
 
 /// Makes every message of a run from its id alone: a header that begins with `X-Martlet-Ledger`, then lines cut from
-/// one seeded text, at a place that depends on the id. Nothing is built per message but the header.
+/// one seeded text, at a place that depends on the id. Nothing is built per message but the header. Or of messages made
+/// elsewhere, which follow the ledger field as they are: what signatures cover stays whole.
 struct MessageFactory: Sendable {
     static let ledgerField = Array("X-Martlet-Ledger: ".utf8)
     /// Bytes of a line, CRLF included.
@@ -39,8 +40,11 @@ struct MessageFactory: Sendable {
     private let idPlaces: [Int]
     private let plain: [UInt8]
     private let stuffed: [UInt8]
-    /// Where each line of `plain` begins in `stuffed`.
+    /// Where each line, or each given message, begins in `plain` and in `stuffed`, and their ends.
+    private let plainStarts: [Int]
     private let stuffedStarts: [Int]
+    /// How many messages were given; 0: bodies are cut from lines.
+    private let given: Int
     private let tail: [UInt8]
 
     init(from sender: [UInt8], largest: Int, seed: UInt64) {
@@ -76,7 +80,40 @@ struct MessageFactory: Sendable {
         starts.append(stuffed.count)
         self.plain = plain
         self.stuffed = stuffed
+        plainStarts = (0...lines).map { $0 * Self.lineBytes }
         stuffedStarts = starts
+        given = 0
+    }
+
+    /// `messages` in turn; what has bare line feeds or no end gets CRLF.
+    init(messages: [[UInt8]]) {
+        header = Self.ledgerField + [UInt8](repeating: ASCII.hyphen, count: LedgerID.length) + Self.lineEnd
+        idPlaces = [Self.ledgerField.count]
+        tail = []
+        var plain: [UInt8] = []
+        var stuffed: [UInt8] = []
+        var plainStarts = [0]
+        var stuffedStarts = [0]
+        for message in messages {
+            for line in Self.lines(of: message) {
+                if line.first == ASCII.dot { stuffed.append(ASCII.dot) }
+                plain += line + Self.lineEnd
+                stuffed += line + Self.lineEnd
+            }
+            plainStarts.append(plain.count)
+            stuffedStarts.append(stuffed.count)
+        }
+        self.plain = plain
+        self.stuffed = stuffed
+        self.plainStarts = plainStarts
+        self.stuffedStarts = stuffedStarts
+        given = messages.count
+    }
+
+    private static func lines(of message: [UInt8]) -> [[UInt8]] {
+        var lines = message.split(separator: ASCII.lf, omittingEmptySubsequences: false).map(Array.init)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        return lines.map { $0.last == ASCII.cr ? Array($0.dropLast()) : $0 }
     }
 
     /// A message's parts; `size` is the whole message's as it should arrive, at least the header.
@@ -88,6 +125,11 @@ struct MessageFactory: Sendable {
     }
 
     func layout(_ id: LedgerID, size: Int) -> Layout {
+        if given > 0 {
+            let one = Int(id.number) % given
+            let bytes = plainStarts[one + 1] - plainStarts[one]
+            return Layout(size: header.count + bytes, firstLine: one, lines: 1, tailBytes: 0)
+        }
         let body = max(0, size - header.count)
         let lines = body / Self.lineBytes
         var tailBytes = body % Self.lineBytes
@@ -112,7 +154,7 @@ struct MessageFactory: Sendable {
             if isStuffed {
                 take(stuffed.span.extracting(stuffedStarts[layout.firstLine]..<stuffedStarts[last]))
             } else {
-                take(plain.span.extracting(layout.firstLine * Self.lineBytes..<last * Self.lineBytes))
+                take(plain.span.extracting(plainStarts[layout.firstLine]..<plainStarts[last]))
             }
         }
         if layout.tailBytes > 0 {
