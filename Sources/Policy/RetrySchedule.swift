@@ -35,7 +35,7 @@ package struct RetrySchedule: Sendable, Hashable {
             base = Double(intervalSeconds.last ?? 300) * Double(1 << doublings)
         }
         let capped = min(max(base, 1), Self.longestSeconds)
-        let share = min(max(jitter, 0), 1)
+        let share = jitter > 0 ? min(jitter, 1) : 0
         let moved = n == 1 ? capped * (1 + share * 0.1) : capped * (0.9 + share * 0.2)
         return min(moved, Self.longestSeconds)
     }

@@ -29,7 +29,7 @@ struct ReportText {
         switch kind {
         case .failed:
             out.append(ascii: "Your message was not delivered to ")
-            out.append(ascii: isOne ? "the recipient below. " : "the recipients below. ")
+            out.append(ascii: isOne ? "the recipient below.\r\n" : "the recipients below.\r\n")
             out.append(ascii: "It will not be tried again.\r\n")
         case .delayed:
             out.append(ascii: "Your message has not been delivered yet to ")

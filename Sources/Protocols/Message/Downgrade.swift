@@ -103,7 +103,7 @@ package struct Downgrade {
         let source = message
         let body = source.span.extracting(entity.body)
         let isText = type.isType("text") || type.isType("message")
-        if isText, Self.quotedOctets(body) <= body.count / 3 * 4 {
+        if isText, body.count <= 76 || Self.quotedOctets(body) <= body.count * 2 {
             copyHeader(entity, encoding: "quoted-printable", isTop: isTop)
             QuotedPrintable.append(body, to: &out)
         } else {
