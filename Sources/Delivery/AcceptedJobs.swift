@@ -1,3 +1,5 @@
+import Base
+import Crypto
 package import Store
 
 /// Splits what was accepted into jobs: one for each destination, reverse-path and prefix, at most
@@ -14,7 +16,7 @@ package enum AcceptedJobs {
         let message = request.storedMessage
         return groups(request.remote).map { group in
             DeliveryJob(
-                destination: group.site, message: message, body: body,
+                destination: destination(group.site), message: message, body: body,
                 recipients: group.indices.map { index in
                     JobRecipient(lease: request.lease(of: index), recipient: request.remote[index], attempts: 0)
                 })
@@ -32,15 +34,22 @@ package enum AcceptedJobs {
             for group in groups(rowsOfOne.map(\.recipient)) {
                 jobs.append(
                     DeliveryJob(
-                        destination: site, message: rows[from].message, body: nil,
+                        destination: destination(site), message: rows[from].message, body: nil,
                         recipients: group.indices.map { index in
                             let row = rows[from + index]
-                            return JobRecipient(lease: row.lease, recipient: row.recipient, attempts: row.attempts)
+                            return JobRecipient(
+                                lease: row.lease, recipient: row.recipient, attempts: row.attempts,
+                                isWarned: row.isWarned)
                         }))
             }
             from = to
         }
         return jobs
+    }
+
+    /// The site as it is looked up: A-labels. One that is no name stays as it is, for the plan to refuse.
+    private static func destination(_ site: [UInt8]) -> [UInt8] {
+        ByteScan.containsNonASCII(site.span) ? IDNA.toASCII(site) ?? site : site
     }
 
     private struct Group {

@@ -30,6 +30,8 @@ package final class DeliveryGate: Sendable {
     /// `QueueScheduler.noteAccepted`, or give the slots back with `release`.
     package func tryReserve(_ jobs: Int = 1, site: [UInt8]) -> Bool {
         guard isOpen.load(ordering: .relaxed), !closed.isClosed(site) else { return false }
+        // An eighth is for what waits in the store.
+        guard free.load(ordering: .relaxed) - jobs >= slotsMax / 8 else { return false }
         return take(jobs)
     }
 

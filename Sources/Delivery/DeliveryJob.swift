@@ -32,8 +32,11 @@ package struct JobRecipient: Sendable, Hashable {
     package let recipient: RemoteRecipient
     /// Attempts that ended before this one.
     package let attempts: Int
+    /// Whether the sender was told that it waits.
+    package let isWarned: Bool
 
-    package init(lease: Lease, recipient: RemoteRecipient, attempts: Int) {
+    package init(lease: Lease, recipient: RemoteRecipient, attempts: Int, isWarned: Bool = false) {
+        self.isWarned = isWarned
         self.lease = lease
         self.recipient = recipient
         self.attempts = attempts

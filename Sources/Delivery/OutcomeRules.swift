@@ -10,15 +10,19 @@ package struct OutcomeRules: Sendable {
     package var maxAgeSeconds: Double
     /// `delivery.delay_warning`; 0: never.
     package var delayWarningSeconds: Double
-    /// Makes the message that tells the sender, or nil when nobody is to be told (null reverse-path, NOTIFY=NEVER…). Its
-    /// recipients are resolved already. Called once for each message and kind of news.
-    package var notice: @Sendable (DeliveryNotice) -> AcceptRequest?
+    /// Makes the message that tells the sender, or nil when nobody is to be told (NOTIFY=NEVER, an unproven sender…). Its
+    /// recipients are resolved already. Called on a store's reader thread, where the message can be read, once for each
+    /// message and kind of news; again when the store failed.
+    package var notice: Notice
     /// Where attempts are remembered for `explain`. Must not block.
     package var remember: @Sendable ([AttemptRecord]) -> Void
 
+    package typealias Notice =
+        @Sendable (DeliveryNotice, any StoreReaderSession) throws(StoreError) -> AcceptRequest?
+
     package init(
         retrySeconds: @escaping @Sendable (_ attempts: Int, _ random: UInt32) -> Double, maxAgeSeconds: Double,
-        delayWarningSeconds: Double, notice: @escaping @Sendable (DeliveryNotice) -> AcceptRequest?,
+        delayWarningSeconds: Double, notice: @escaping Notice,
         remember: @escaping @Sendable ([AttemptRecord]) -> Void
     ) {
         self.retrySeconds = retrySeconds

@@ -42,12 +42,17 @@ package struct LeasedRecipient: Sendable, Hashable {
     /// Attempts that ended before this one.
     package let attempts: Int
     package let message: StoredMessage
+    /// Whether the sender was told that it waits.
+    package let isWarned: Bool
 
-    package init(lease: Lease, recipient: RemoteRecipient, attempts: Int, message: StoredMessage) {
+    package init(
+        lease: Lease, recipient: RemoteRecipient, attempts: Int, message: StoredMessage, isWarned: Bool = false
+    ) {
         self.lease = lease
         self.recipient = recipient
         self.attempts = attempts
         self.message = message
+        self.isWarned = isWarned
     }
 }
 
@@ -60,35 +65,29 @@ package struct Outcome: Sendable, Hashable {
         /// The peer took it, or it failed for good and its bounce (if any) is accepted by the same job: the row goes.
         case done
         /// Try again at the moment named; `status` is the last answer, for people and bounces.
-        case deferred(until: WallTime, status: [UInt8])
+        case deferred(until: WallTime, status: [UInt8], note: Note = Note())
+    }
+
+    /// What a deferral leaves on the row besides.
+    package struct Note: Sendable, Hashable {
+        /// The host that gave the answer.
+        package var host: [UInt8]
+        /// When the attempt ended; nil: there was none, and it does not count as one.
+        package var attempted: WallTime?
+        /// The sender has been told, in the same job.
+        package var isWarned: Bool
+
+        package init(
+            host: [UInt8] = [], attempted: WallTime? = WallTime(microseconds: 0), isWarned: Bool = false
+        ) {
+            self.host = host
+            self.attempted = attempted
+            self.isWarned = isWarned
+        }
     }
 
     package init(lease: Lease, result: Result) {
         self.lease = lease
         self.result = result
-    }
-}
-
-/// A queue row as `queue list` shows it.
-package struct QueuedRecipient: Sendable, Hashable {
-    package let row: QueueRowID
-    package let address: [UInt8]
-    package let sender: [UInt8]
-    package let attempts: Int
-    package let due: WallTime
-    package let isLeased: Bool
-    package let status: [UInt8]
-
-    package init(
-        row: QueueRowID, address: [UInt8], sender: [UInt8], attempts: Int, due: WallTime, isLeased: Bool,
-        status: [UInt8]
-    ) {
-        self.row = row
-        self.address = address
-        self.sender = sender
-        self.attempts = attempts
-        self.due = due
-        self.isLeased = isLeased
-        self.status = status
     }
 }

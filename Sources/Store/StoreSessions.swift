@@ -1,4 +1,4 @@
-package import Base
+import Base
 package import Policy
 package import Protocols
 
@@ -42,39 +42,6 @@ package protocol MailboxStore: MailboxReader {
     func expunge(_ id: MessageID, of account: AccountID, from folder: FolderID) throws(StoreError)
 }
 
-package struct QueueCounts: Sendable, Hashable {
-    package let total: Int
-    package let due: Int
-    package let leased: Int
-
-    package init(total: Int, due: Int, leased: Int) {
-        self.total = total
-        self.due = due
-        self.leased = leased
-    }
-}
-
-package protocol QueueReader: AnyObject {
-    func queueCounts(at now: WallTime) throws(StoreError) -> QueueCounts
-    /// By due time, at most `limit`.
-    func queued(limit: Int, at now: WallTime) throws(StoreError) -> [QueuedRecipient]
-    /// When the next row becomes due or its lease ends; nil: the queue is empty.
-    func nextDue() throws(StoreError) -> WallTime?
-}
-
-package protocol QueueStore: QueueReader {
-    /// Keeps the message. A spooled body must be durable already; `StoreGateway.accept` sees to that.
-    func accept(_ request: AcceptRequest) throws(StoreError)
-    /// Leases up to `count` rows that are due, earliest first. Rows whose lease ran out are due.
-    func lease(count: Int, owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)
-        -> [LeasedRecipient]
-    /// One answer per outcome; false: the lease is not the row's any more and nothing was changed.
-    func settle(_ outcomes: [Outcome]) throws(StoreError) -> [Bool]
-    func extend(_ leases: [Lease], until: WallTime) throws(StoreError) -> [Bool]
-    /// Gives rows back unattempted; they are due at once.
-    func release(_ leases: [Lease], now: WallTime) throws(StoreError) -> [Bool]
-}
-
 package protocol DirectoryReader: AnyObject {
     func domains() throws(StoreError) -> [DomainRecord]
     func accounts() throws(StoreError) -> [AccountRecord]
@@ -108,7 +75,11 @@ package protocol DirectoryStore: DirectoryReader {
 }
 
 /// What a read job sees: one consistent moment of the store.
-package protocol StoreReaderSession: MailboxReader, QueueReader, DirectoryReader, KeyReader {}
+package protocol StoreReaderSession: MailboxReader, QueueReader, DirectoryReader, KeyReader,
+    TransportReader
+{}
 
 /// What a write job sees: the transaction of the group commit it runs in.
-package protocol StoreWriterSession: StoreReaderSession, MailboxStore, QueueStore, DirectoryStore, KeyStore {}
+package protocol StoreWriterSession: StoreReaderSession, MailboxStore, QueueStore, DirectoryStore, KeyStore,
+    TransportStore
+{}

@@ -19,7 +19,7 @@ struct Migration: Sendable {
 
 enum Migrator {
     /// Append only.
-    static let all: [Migration] = [m0001Initial, m0002Keys]
+    static let all: [Migration] = [m0001Initial, m0002Keys, m0003Delivery]
 
     /// Brings the database to the last step. Throws when it was made by other steps than ours.
     static func run(_ database: Database, migrations: [Migration] = all) throws(StoreError) {

@@ -104,44 +104,6 @@ class SQLiteReaderSession: StoreReaderSession {
             }
     }
 
-    // MARK: queue
-
-    func queueCounts(at now: WallTime) throws(StoreError) -> QueueCounts {
-        let counts = try statement(
-            """
-            SELECT count(*), count(*) FILTER (WHERE due <= ?1),
-                count(*) FILTER (WHERE lease_owner <> 0 AND lease_until > ?1) FROM queue_recipient
-            """
-        )
-        .bind(1, now.microseconds)
-        .first { (row) throws(StoreError) in QueueCounts(total: row.int(0), due: row.int(1), leased: row.int(2)) }
-        return counts ?? QueueCounts(total: 0, due: 0, leased: 0)
-    }
-
-    func queued(limit: Int, at now: WallTime) throws(StoreError) -> [QueuedRecipient] {
-        try statement(
-            """
-            SELECT q.message, q.recipient, q.address, m.sender, q.attempts, q.due,
-                q.lease_owner <> 0 AND q.lease_until > ?2, q.status
-            FROM queue_recipient q JOIN message m ON m.id = q.message ORDER BY q.due LIMIT ?1
-            """
-        )
-        .bind(1, max(0, limit)).bind(2, now.microseconds)
-        .rows { (row) throws(StoreError) in
-            QueuedRecipient(
-                row: QueueRowID(
-                    message: MessageID(rawValue: row.integer(0)), recipient: Int32(truncatingIfNeeded: row.integer(1))),
-                address: row.bytes(2), sender: row.bytes(3), attempts: row.int(4),
-                due: WallTime(microseconds: row.integer(5)), isLeased: row.int(6) != 0, status: row.bytes(7))
-        }
-    }
-
-    func nextDue() throws(StoreError) -> WallTime? {
-        let due = try statement("SELECT min(due) FROM queue_recipient")
-            .first { (row) throws(StoreError) in row.isNull(0) ? nil : WallTime(microseconds: row.integer(0)) }
-        return due ?? nil
-    }
-
     // MARK: directory
 
     func domains() throws(StoreError) -> [DomainRecord] {

@@ -30,6 +30,10 @@ final class MemorySession: StoreWriterSession {
         var until = WallTime(microseconds: 0)
         var generation: Int64 = 0
         var status: [UInt8] = []
+        var host: [UInt8] = []
+        var last: WallTime?
+        var isHeld = false
+        var isWarned = false
     }
 
     struct Account {
@@ -46,6 +50,9 @@ final class MemorySession: StoreWriterSession {
         var messages: [MessageID: Message] = [:]
         var entries: [Place: Entry] = [:]
         var queue: [QueueRowID: QueueRow] = [:]
+        var holds: [[UInt8]: WallTime] = [:]
+        var policies: [[UInt8]: STSPolicyRecord] = [:]
+        var results: [TLSResultRow.Key: TLSResultRow] = [:]
         var domains: [[UInt8]: DomainPolicy] = [:]
         var accounts: [[UInt8]: Account] = [:]
         var lastAccount: Int64 = 0
@@ -73,11 +80,11 @@ final class MemorySession: StoreWriterSession {
         state.usage.removeAll()
     }
 
-    private func size(_ id: MessageID) -> Int {
+    func size(_ id: MessageID) -> Int {
         state.messages[id].map { $0.stored.trace.count + $0.body.count } ?? 0
     }
 
-    private func letGo(_ id: MessageID) {
+    func letGo(_ id: MessageID) {
         guard var message = state.messages[id] else { return }
         message.holders -= 1
         state.messages[id] = message.holders == 0 ? nil : message
@@ -176,8 +183,15 @@ final class MemorySession: StoreWriterSession {
             state.entries[place] = state.entries[place] ?? Entry(recipient: delivery.recipient)
         }
         for (index, recipient) in request.remote.enumerated() {
-            state.queue[QueueRowID(message: request.id, recipient: Int32(index))] = QueueRow(
-                recipient: recipient, due: request.received)
+            let id = QueueRowID(message: request.id, recipient: Int32(index))
+            var row = QueueRow(recipient: recipient, due: request.received)
+            if let owner = request.leasedTo {
+                row.due = request.leaseUntil
+                row.until = request.leaseUntil
+                row.owner = owner.rawValue
+                row.generation = Lease.firstGeneration
+            }
+            state.queue[id] = row
         }
     }
 
@@ -189,93 +203,6 @@ final class MemorySession: StoreWriterSession {
             let bytes = body.holds.flatMap { ($0 as? MemoryChunk)?.bytes ?? [] }
             guard bytes.count == size else { throw .invalid("the spooled body is not as long as was said") }
             return bytes
-        }
-    }
-
-    func queueCounts(at now: WallTime) throws(StoreError) -> QueueCounts {
-        QueueCounts(
-            total: state.queue.count, due: state.queue.values.count { $0.due <= now },
-            leased: state.queue.values.count { $0.owner != 0 && $0.until > now })
-    }
-
-    private var byDue: [(key: QueueRowID, value: QueueRow)] {
-        state.queue.sorted {
-            ($0.value.due, $0.key.message, $0.key.recipient) < ($1.value.due, $1.key.message, $1.key.recipient)
-        }
-    }
-
-    func queued(limit: Int, at now: WallTime) throws(StoreError) -> [QueuedRecipient] {
-        byDue.prefix(max(0, limit)).map { id, row in
-            QueuedRecipient(
-                row: id, address: row.recipient.address, sender: state.messages[id.message]?.stored.sender ?? [],
-                attempts: row.attempts, due: row.due, isLeased: row.owner != 0 && row.until > now, status: row.status)
-        }
-    }
-
-    func nextDue() throws(StoreError) -> WallTime? { state.queue.values.map(\.due).min() }
-
-    func lease(count: Int, owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)
-        -> [LeasedRecipient]
-    {
-        byDue.filter { $0.value.due <= now }.prefix(max(0, count)).compactMap { id, row in
-            guard let message = state.messages[id.message] else { return nil }
-            var next = row
-            next.due = until
-            next.until = until
-            next.owner = owner.rawValue
-            next.generation += 1
-            state.queue[id] = next
-            return LeasedRecipient(
-                lease: Lease(row: id, generation: next.generation, until: until), recipient: row.recipient,
-                attempts: row.attempts, message: message.stored)
-        }
-    }
-
-    /// Changes the row the lease is for, if it is for this generation of it.
-    private func fenced(_ lease: Lease, needsOwner: Bool, _ change: (inout QueueRow) -> Void) -> Bool {
-        guard var row = state.queue[lease.row], row.generation == lease.generation, !needsOwner || row.owner != 0
-        else { return false }
-        change(&row)
-        state.queue[lease.row] = row
-        return true
-    }
-
-    func settle(_ outcomes: [Outcome]) throws(StoreError) -> [Bool] {
-        outcomes.map { outcome in
-            switch outcome.result {
-            case .done:
-                guard fenced(outcome.lease, needsOwner: false, { _ in }) else { return false }
-                state.queue[outcome.lease.row] = nil
-                letGo(outcome.lease.row.message)
-                return true
-            case .deferred(let until, let status):
-                return fenced(outcome.lease, needsOwner: false) {
-                    $0.due = until
-                    $0.attempts += 1
-                    $0.status = status
-                    $0.owner = 0
-                    $0.generation += 1
-                }
-            }
-        }
-    }
-
-    func extend(_ leases: [Lease], until: WallTime) throws(StoreError) -> [Bool] {
-        leases.map { lease in
-            fenced(lease, needsOwner: true) {
-                $0.due = until
-                $0.until = until
-            }
-        }
-    }
-
-    func release(_ leases: [Lease], now: WallTime) throws(StoreError) -> [Bool] {
-        leases.map { lease in
-            fenced(lease, needsOwner: true) {
-                $0.due = now
-                $0.owner = 0
-                $0.generation += 1
-            }
         }
     }
 

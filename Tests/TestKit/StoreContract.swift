@@ -81,7 +81,9 @@ package enum StoreContract {
         package let run: @Sendable (StoreClient) throws -> Void
     }
 
-    package static let cases: [Case] = [
+    package static let cases = generalCases + queueCases
+
+    private static let generalCases: [Case] = [
         Case(description: "a message comes back byte for byte", run: byteExact),
         Case(description: "several recipients, one message", run: sharedMessage),
         Case(description: "an id is taken once", run: conflict),
@@ -175,8 +177,9 @@ package enum StoreContract {
         try store.write { (s) throws(StoreError) in
             try s.expunge(id, of: c, from: .inbox)
             let leased = try s.lease(
-                count: 5, owner: LeaseOwner(rawValue: 1), until: WallTime(seconds: 300), now: WallTime(seconds: 200))
-            _ = try s.settle(leased.map { Outcome(lease: $0.lease, result: .done) })
+                site: b("z.example"), count: 5, owner: LeaseOwner(rawValue: 1), until: WallTime(seconds: 300),
+                now: WallTime(seconds: 200))
+            _ = try s.settle(leased.rows.map { Outcome(lease: $0.lease, result: .done) })
         }
         try require(
             try store.read { (s) throws(StoreError) in try s.message(id) } == nil, "the last holder left the message")
@@ -244,15 +247,22 @@ package enum StoreContract {
     private static let one = LeaseOwner(rawValue: 1)
     private static let two = LeaseOwner(rawValue: 2)
 
+    /// Rows of `z.example`.
+    private static func take(
+        _ session: any StoreWriterSession, _ count: Int, _ owner: LeaseOwner, _ until: WallTime, _ now: WallTime
+    ) throws(StoreError) -> [LeasedRecipient] {
+        try session.lease(site: b("z.example"), count: count, owner: owner, until: until, now: now).rows
+    }
+
     private static func leases(_ store: StoreClient) throws {
         _ = store.accept(request(1, remote: ["p@z.example", "q@z.example", "r@z.example"]))
         try store.write { (s) throws(StoreError) in
             let now = WallTime(seconds: 200)
-            let early = try s.lease(count: 9, owner: one, until: now, now: WallTime(seconds: 99))
-            let first = try s.lease(count: 2, owner: one, until: WallTime(seconds: 260), now: now)
-            let second = try s.lease(count: 9, owner: two, until: WallTime(seconds: 300), now: now)
-            let third = try s.lease(count: 9, owner: two, until: WallTime(seconds: 300), now: now)
-            let expired = try s.lease(count: 9, owner: two, until: WallTime(seconds: 400), now: WallTime(seconds: 261))
+            let early = try take(s, 9, one, now, WallTime(seconds: 99))
+            let first = try take(s, 2, one, WallTime(seconds: 260), now)
+            let second = try take(s, 9, two, WallTime(seconds: 300), now)
+            let third = try take(s, 9, two, WallTime(seconds: 300), now)
+            let expired = try take(s, 9, two, WallTime(seconds: 400), WallTime(seconds: 261))
             let counts = try s.queueCounts(at: WallTime(seconds: 261))
             let shape = [
                 early.count, first.count, second.count, third.count, expired.count, counts.leased, counts.total,
@@ -269,8 +279,8 @@ package enum StoreContract {
         _ = store.accept(request(1, remote: ["p@z.example"]))
         try store.write { (s) throws(StoreError) in
             func at(_ seconds: Int64) -> WallTime { WallTime(seconds: seconds) }
-            let old = try s.lease(count: 1, owner: one, until: at(210), now: at(200)).map(\.lease)
-            let new = try s.lease(count: 1, owner: two, until: at(310), now: at(211)).map(\.lease)
+            let old = try take(s, 1, one, at(210), at(200)).map(\.lease)
+            let new = try take(s, 1, two, at(310), at(211)).map(\.lease)
             let stale = [
                 try s.settle(old.map { Outcome(lease: $0, result: .done) }),
                 try s.settle(old.map { Outcome(lease: $0, result: .deferred(until: at(900), status: [])) }),
@@ -278,23 +288,23 @@ package enum StoreContract {
             ]
             guard stale == [[false], [false], [false], [false]] else { throw .invalid("stale lease used: \(stale)") }
             guard try s.extend(new, until: at(400)) == [true],
-                try s.lease(count: 1, owner: one, until: at(410), now: at(320)).isEmpty
+                try take(s, 1, one, at(410), at(320)).isEmpty
             else { throw .invalid("extension did not hold") }
             guard try s.release(new, now: at(330)) == [true], try s.release(new, now: at(330)) == [false]
             else { throw .invalid("release") }
-            let again = try s.lease(count: 1, owner: one, until: at(410), now: at(331))
+            let again = try take(s, 1, one, at(410), at(331))
             guard again.map(\.attempts) == [0] else { throw .invalid("a release counted as an attempt") }
             let deferred = Outcome.Result.deferred(until: at(500), status: b("451 later"))
             guard try s.settle(again.map { Outcome(lease: $0.lease, result: deferred) }) == [true],
                 try s.settle(again.map { Outcome(lease: $0.lease, result: .done) }) == [false],
-                try s.nextDue() == at(500)
+                try s.nextDue(b("z.example")) == at(500)
             else { throw .invalid("deferral") }
-            let list = try s.queued(limit: 5, at: at(400))
+            let list = try s.queued(QueueFilter(), after: nil, limit: 5, scanMax: 100, at: at(400)).rows
             guard list.map(\.status) == [b("451 later")], list.map(\.attempts) == [1], list[0].isLeased == false
             else { throw .invalid("\(list)") }
-            let last = try s.lease(count: 1, owner: one, until: at(600), now: at(500))
+            let last = try take(s, 1, one, at(600), at(500))
             guard try s.settle(last.map { Outcome(lease: $0.lease, result: .done) }) == [true],
-                try s.message(MessageID(rawValue: 1)) == nil, try s.nextDue() == nil
+                try s.message(MessageID(rawValue: 1)) == nil, try s.nextDue(b("z.example")) == nil
             else { throw .invalid("done") }
         }
     }
@@ -303,7 +313,7 @@ package enum StoreContract {
         let (a, _) = try accounts(store)
         _ = store.accept(request(1, remote: ["p@z.example"]))
         try store.write { (s) throws(StoreError) in
-            let row = try s.lease(count: 1, owner: one, until: WallTime(seconds: 300), now: WallTime(seconds: 200))
+            let row = try take(s, 1, one, WallTime(seconds: 300), WallTime(seconds: 200))
             try s.accept(request(2, to: [a]))
             _ = try s.settle(row.map { Outcome(lease: $0.lease, result: .done) })
         }
