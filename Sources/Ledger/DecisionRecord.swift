@@ -27,6 +27,8 @@ package struct DecisionRecord: Sendable {
     /// What the client was told after the final dot.
     package var reply: Reply
     package var results = AuthResults()
+    /// Authentication-Results fields that claimed to be ours and were removed (RFC 8601 §5).
+    package var removedClaims = 0
     /// Every question and its answer.
     package var facts = Facts()
     /// What `Disposition.decide` was given besides results and policy.

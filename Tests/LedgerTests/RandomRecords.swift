@@ -204,6 +204,7 @@ struct RandomRecords {
         out.cause = bytes()
         out.results = results()
         out.facts = facts()
+        out.removedClaims = Int.random(in: 0...3, using: &random)
         out.policyFacts = Disposition.Facts(clientIsTrusted: flag())
         out.dmarcMode = bytes()
         out.dice = Int.random(in: 0...99, using: &random)

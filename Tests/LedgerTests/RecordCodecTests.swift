@@ -29,6 +29,7 @@ struct RecordCodecTests {
         #expect(back.cause == record.cause)
         #expect(back.reply == record.reply)
         #expect(back.results == record.results)
+        #expect(back.removedClaims == record.removedClaims)
         #expect(back.policyFacts == record.policyFacts)
         #expect(back.dmarcMode == (record.dmarcMode.isEmpty ? DecisionRecord.standardMode : record.dmarcMode))
         #expect(back.dice == record.dice)

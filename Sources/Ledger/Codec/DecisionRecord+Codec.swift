@@ -25,6 +25,7 @@ extension DecisionRecord {
         e.text(12, dmarcMode)
         e.number(13, dice)
         e.timing(14, timing)
+        e.number(18, removedClaims)
         var isWhole = verdicts.count <= Self.verdictsMax && !isAbridged
         for verdict in verdicts.prefix(Self.verdictsMax) { isWhole = e.verdict(15, verdict) && isWhole }
         isWhole = e.facts(16, facts) && isWhole
@@ -63,6 +64,7 @@ extension DecisionRecord {
                 }
             case 16: if let (question, answer) = inner.fact() { rest.facts.learn(question, answer) }
             case 17: rest.isAbridged = field.flag
+            case 18: rest.removedClaims = field.int
             default: break
             }
         }

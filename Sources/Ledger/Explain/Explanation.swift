@@ -1,0 +1,96 @@
+package import Base
+import Protocols
+
+/// What the ledger knows of one id, as a person wants it: what happened, why, and what would fix it. Pure; everything that
+/// peers said is made safe for a terminal here.
+package struct Explanation: Sendable, Hashable {
+    /// One line: what became of it, and when.
+    package var summary: String
+    package var sections: [Section] = []
+    /// What somebody could do, most helpful first; empty when nothing failed.
+    package var remedies: [String] = []
+
+    package struct Section: Sendable, Hashable {
+        package let title: String
+        package let lines: [String]
+    }
+
+    /// A recipient that still waits, as the queue knows it.
+    package struct Pending: Sendable, Hashable {
+        package var recipient: [UInt8]
+        package var attempts: Int
+        package var next: WallTime
+        package var reason: [UInt8]
+
+        package init(recipient: [UInt8], attempts: Int, next: WallTime, reason: [UInt8] = []) {
+            self.recipient = recipient
+            self.attempts = attempts
+            self.next = next
+            self.reason = reason
+        }
+    }
+
+    /// `records` are all of one id. nil: there are none.
+    package static func make(_ records: [LedgerRecord], pending: [Pending] = []) -> Explanation? {
+        guard let first = records.first else { return nil }
+        var out = Explanation(
+            summary: "\(first.id.shownText): delivery attempts; the decision is not recorded any more")
+        for record in records {
+            switch record {
+            case .decision(let decision): out.add(decision)
+            case .connection(let connection): out.add(connection)
+            case .attempt: break
+            }
+        }
+        let attempts = records.compactMap { record in
+            if case .attempt(let attempt) = record { attempt } else { nil }
+        }
+        out.add(attempts, pending)
+        return out
+    }
+
+    package var lines: [String] {
+        var out = [summary]
+        for section in sections where !section.lines.isEmpty {
+            out.append("")
+            out.append(section.title)
+            out += section.lines.map { "  " + $0 }
+        }
+        if !remedies.isEmpty {
+            out += ["", "What would help"]
+            out += remedies.map { "  - " + $0 }
+        }
+        return out
+    }
+
+    mutating func add(_ title: String, _ lines: [String]) { sections.append(Section(title: title, lines: lines)) }
+
+    // MARK: Sessions
+
+    private mutating func add(_ record: ConnectionRecord) {
+        let peer = record.session.peer?.description ?? "a client"
+        summary = "\(record.id.shownText): session of \(peer) ended at \(ShownText.utc(record.time)) without a message"
+        var lines = ["reason: \(record.reason.shownText)"]
+        if let reply = record.reply { lines.append("reply: \(ShownText.reply(reply))") }
+        lines.append(
+            "\(record.commands) commands, \(record.rejectedCommands) of them rejected, "
+                + "\(record.refusedRecipients) recipients refused, \(ShownText.duration(record.elapsedMicroseconds))")
+        add("What happened", lines)
+        add("Who", Self.who(record.session) + (record.iprev.map { [CheckText.iprev($0)] } ?? []))
+        if record.rejectedCommands > 0 || record.refusedRecipients > 0 {
+            remedies.append("the replies that the client got say what it did wrong; the log has them under this id")
+        }
+    }
+
+    static func who(_ session: SessionFacts) -> [String] {
+        var out = ["client: \(session.peer?.description ?? "local"), listener \(session.listener.shownText)"]
+        out.append("helo: \(session.helo.isEmpty ? "never said" : session.helo.shownText)")
+        if session.tlsVersion.isEmpty {
+            out.append("tls: none, in the clear")
+        } else {
+            out.append("tls: \(session.tlsVersion.shownText) \(session.tlsCipher.shownText)")
+        }
+        if !session.user.isEmpty { out.append("auth: \(session.user.shownText)") }
+        return out
+    }
+}
