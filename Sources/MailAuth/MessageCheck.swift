@@ -14,6 +14,7 @@ package struct MessageCheck: Evaluation, Sendable {
     private let now: UInt64
     private let mode: DMARCMode
     private let dice: Int
+    private let looksUpIndicators: Bool
 
     package struct Client: Sendable {
         package let iprev: IPRevCheck
@@ -29,7 +30,8 @@ package struct MessageCheck: Evaluation, Sendable {
 
     package init(
         client: Client?, dkim: DKIMFields, arc: ARCFields, bodyHashes: [BodyHashKey: BodyHash], author: Author,
-        now: UInt64, mode: DMARCMode = .rfc9989, dice: Int = 0
+        now: UInt64, mode: DMARCMode = .rfc9989, dice: Int = 0,
+        looksUpIndicators: Bool = false
     ) {
         self.client = client
         self.dkim = dkim
@@ -39,6 +41,7 @@ package struct MessageCheck: Evaluation, Sendable {
         self.now = now
         self.mode = mode
         self.dice = dice
+        self.looksUpIndicators = looksUpIndicators
     }
 
     /// What can be asked when the header is complete, while the body still arrives.
@@ -52,8 +55,12 @@ package struct MessageCheck: Evaluation, Sendable {
         var out = try gathered(facts)
         out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
         out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
-        out.dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
+        let dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
             .evaluate(facts)
+        out.dmarc = dmarc
+        guard looksUpIndicators else { return out }
+        let selector = BIMISelector.read(dkim.header, dkim: dkim, results: out.dkim, aligned: dmarc.dkimAligned)
+        out.bimi = try BIMICheck(dmarc: dmarc, selector: selector).evaluate(facts)
         return out
     }
 
@@ -67,7 +74,10 @@ package struct MessageCheck: Evaluation, Sendable {
             do throws(Missing) { out.helo = try client.helo.evaluate(facts).summary } catch { missing.merge(error) }
             do throws(Missing) { out.spf = try client.mailFrom.evaluate(facts).summary } catch { missing.merge(error) }
         }
-        do throws(Missing) { _ = try expectation.evaluate(facts) } catch { missing.merge(error) }
+        do throws(Missing) {
+            let best = try expectation.evaluate(facts)
+            if looksUpIndicators { _ = try BIMICheck(dmarc: best).evaluate(facts) }
+        } catch { missing.merge(error) }
         guard missing.keys.isEmpty else { throw missing }
         return out
     }

@@ -1,5 +1,6 @@
 import Handoff
 package import Protocols
+import Synchronization
 
 /// What the rest of the server holds of the resolver. Asking posts to a mailbox and returns at once, whatever state the
 /// DNS is in; the reply always comes, at the latest when the question's time is over.
@@ -14,6 +15,7 @@ package final class Resolver: DNSResolver {
 
     let inbox: Mailbox<Message>
     private let thread: ThreadHandle
+    private let life = ResolverLife()
 
     /// Reads the settings and starts the `resolver` thread; the files they name are read here, so that a wrong one is
     /// an error now and not at the first question.
@@ -25,9 +27,11 @@ package final class Resolver: DNSResolver {
         let inbox = Mailbox<Message>(capacity: limits.inbox)
         self.inbox = inbox
         let started = StartSignal()
+        let life = life
         thread = LoopThread.spawn("resolver") {
             do throws(ResolverError) {
-                let loop = try ResolverThread(configuration, limits: limits, inbox: inbox, observer: observer)
+                let loop = try ResolverThread(configuration, limits: limits, inbox: inbox, observer: observer,
+                    life: life)
                 started.set(nil)
                 loop.run()
             } catch {
@@ -45,6 +49,9 @@ package final class Resolver: DNSResolver {
         inbox.post(.ask(questions, reply))
     }
 
+    /// Whether any server has answered since the start. Until then this may be a network without DNS.
+    package var hasAnswered: Bool { life.hasAnswered }
+
     /// Batches not yet looked at.
     package var depth: Int { inbox.depth }
 
@@ -53,6 +60,13 @@ package final class Resolver: DNSResolver {
         while !inbox.post(.stop) { ResolverThread.pause() }
         thread.join()
     }
+}
+
+/// Whether DNS has ever answered; written by the resolver's thread, read by all.
+final class ResolverLife: Sendable {
+    private let answered = Atomic<Bool>(false)
+    var hasAnswered: Bool { answered.load(ordering: .relaxed) }
+    func note() { if !hasAnswered { answered.store(true, ordering: .relaxed) } }
 }
 
 /// Told of every answer, on the resolver thread: must be quick and must not ask.

@@ -47,6 +47,13 @@ package struct ResolverLimits: Sendable {
     /// as that takes. Otherwise its back-off and its backlog would outlast the outage by a minute.
     package var silenceQuestions = 32
     package var silenceSeconds = 3.0
+    /// While DNS is silent: seconds between fresh starts with a probe, and how many questions are tried beside it.
+    package var probeSeconds = 1.0
+    package var probesMax = 16
+    /// Whether the first question is a probe of its own.
+    package var probesAtStart = true
+    /// After so many probes without an answer they become ten times rarer.
+    package var probesEager = 600
 
     package init() {}
 }

@@ -24,11 +24,17 @@ final class ResolverThread {
     /// The last answer that was none of failure, or the last fresh start.
     private var lastLife = ResolverThread.now
     private var running = true
+    /// Nothing has answered for long: askers are told so at once, and probes look for the first sign of life.
+    private var isSilent = false
+    private var probes = 0
+    private var nextProbe = Instant(nanoseconds: 0)
+    private let life: ResolverLife
 
     init(
         _ configuration: ResolverConfiguration, limits: ResolverLimits, inbox: Mailbox<Resolver.Message>,
-        observer: (any ResolverObserver)?
+        observer: (any ResolverObserver)?, life: ResolverLife
     ) throws(ResolverError) {
+        self.life = life
         self.configuration = configuration
         self.limits = limits
         self.inbox = inbox
@@ -47,6 +53,8 @@ final class ResolverThread {
     private static var readable: UInt32 { EPOLLIN.rawValue }
 
     func run() {
+        // So that it is known before the first mail whether there is a DNS at all.
+        if limits.probesAtStart { _ = query(for: Self.probeQuestion, Self.now) }
         while running { turn() }
         let queries = Array(open.values)
         for query in queries { answerAll(query, .timeout) }
@@ -75,7 +83,10 @@ final class ResolverThread {
         return ready
     }
 
-    private var waitMilliseconds: Int32 { waiting == 0 ? -1 : Int32(limits.sweepSeconds * 1000) }
+    private var waitMilliseconds: Int32 {
+        if waiting > 0 { return Int32(limits.sweepSeconds * 1000) }
+        return isSilent ? Int32(limits.probeSeconds * 1000) : -1
+    }
 
     private static var now: Instant { Instant(nanoseconds: mt_monotonic_ns()) }
 
@@ -111,6 +122,11 @@ final class ResolverThread {
                 batch.set(.timeout, at: index)
                 continue
             }
+            if isSilent {
+                observer?.refused(question)
+                batch.set(.timeout, at: index)
+                continue
+            }
             query.waiters.append(Query.Waiter(batch: batch, index: index, deadline: deadline))
             waiting += 1
         }
@@ -120,7 +136,7 @@ final class ResolverThread {
     private func query(for question: DNSQuestion, _ now: Instant) -> Query? {
         guard waiting < limits.waiters else { return nil }
         if let query = open[question] { return query }
-        guard open.count < limits.open else { return nil }
+        guard open.count < (isSilent ? limits.probesMax : limits.open) else { return nil }
         // After a quiet time silence begins now.
         if open.isEmpty { lastLife = now }
         let query = Query(question, asked: now)
@@ -135,7 +151,7 @@ final class ResolverThread {
     private func finished(_ query: Query, _ answer: DNSAnswer) {
         open[query.question] = nil
         let now = Self.now
-        if !answer.isTemporary || answer.security == .bogus { lastLife = now }
+        if Self.showsLife(query.question, answer) { foundLife(now) }
         cache.learn(query.question, answer, now)
         answerAll(query, answer)
     }
@@ -156,14 +172,58 @@ final class ResolverThread {
 
     /// Answers those whose time is over. The table is small and this runs a few times a second at most.
     private func sweep() {
-        guard waiting > 0 else { return }
         let now = Self.now
+        if isSilent, now >= nextProbe { probe(now) }
+        guard waiting > 0 else { return }
         guard now >= nextSweep else { return }
         nextSweep = now.advanced(bySeconds: limits.sweepSeconds)
         // Replies only post, so nothing changes the table meanwhile.
         for query in open.values { expire(query, now) }
-        if open.count >= limits.silenceQuestions, now.seconds(since: lastLife) >= limits.silenceSeconds { restart() }
+        // Before the first answer a few questions are enough: this network may have no DNS at all.
+        let enough = life.hasAnswered ? limits.silenceQuestions : 1
+        if open.count >= enough, now.seconds(since: lastLife) >= limits.silenceSeconds { fallSilent(now) }
     }
+
+    // MARK: Silence
+
+    /// Whether the answer came from somewhere else: libunbound itself knows the names of this machine and a few that
+    /// exist nowhere (RFC 6303, RFC 6761), and a failure may be its own.
+    private static func showsLife(_ question: DNSQuestion, _ answer: DNSAnswer) -> Bool {
+        guard !answer.isTemporary || answer.security == .bogus else { return false }
+        guard question.type != .ptr, let top = question.name.labels.last else { return question.type != .ptr }
+        return !ownTops.contains { $0.elementsEqual(ASCII.lowercased(Array(top))) }
+    }
+
+    private static let ownTops = ["localhost", "test", "invalid", "onion", "arpa"].map { Array($0.utf8) }
+
+    private func foundLife(_ now: Instant) {
+        lastLife = now
+        life.note()
+        isSilent = false
+        probes = 0
+    }
+
+    /// Who asks from now on is told at once: keeping all until their time is over would only fill the house. Who waits
+    /// already is asked for again, unless there may be no DNS here at all.
+    private func fallSilent(_ now: Instant) {
+        isSilent = true
+        probes = 0
+        nextProbe = now.advanced(bySeconds: limits.probeSeconds)
+        if !life.hasAnswered {
+            for query in open.values where !query.waiters.isEmpty { answerAll(query, .timeout) }
+        }
+        restart()
+    }
+
+    /// A fresh libunbound has no back-off and no backlog; one question shows whether anybody is there again.
+    private func probe(_ now: Instant) {
+        probes += 1
+        nextProbe = now.advanced(bySeconds: limits.probeSeconds * (probes > limits.probesEager ? 10 : 1))
+        restart()
+        _ = query(for: Self.probeQuestion, now)
+    }
+
+    private static let probeQuestion = DNSQuestion(.root, .txt)
 
     private func expire(_ query: Query, _ now: Instant) {
         guard let first = query.waiters.first, first.deadline <= now else { return }

@@ -2,6 +2,7 @@ import Base
 import CEpoll
 import Crypto
 import Handoff
+import Ledger
 import Policy
 import Protocols
 import Reactor
@@ -26,6 +27,7 @@ final class Daemon {
     private let store: SQLiteStore
     private let workers: WorkerPool
     private let resolver: Resolver
+    private let ledger: LedgerWriter?
     private let services: ServerServices
     private let listeners: ListenerSet
     private var loops: [RunningLoop] = []
@@ -42,14 +44,17 @@ final class Daemon {
         metrics = ServerMetrics(registry)
         store = try Self.openStore(configuration, metrics, log, directory, health)
         resolver = try Self.startResolver(configuration, metrics)
+        ledger = try Self.openLedger(configuration, metrics)
         workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
+        let resolver = self.resolver
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
             relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
             admission: Admission(
                 maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
-            resolver: resolver, auth: configuration.authSettings, metrics: metrics, log: log)
+            resolver: resolver, auth: configuration.authSettings,
+            dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger, metrics: metrics, log: log)
         listeners = try ListenerSet(configuration)
         try startLoops(configuration)
         health.setListening(true)
@@ -71,6 +76,16 @@ final class Daemon {
             return store
         } catch {
             throw StartupError.temporary("the store at \(configuration.store.path) cannot be opened: \(error)")
+        }
+    }
+
+    private static func openLedger(_ configuration: Configuration, _ metrics: ServerMetrics) throws -> LedgerWriter? {
+        guard configuration.ledger.enabled else { return nil }
+        let limits = LedgerLimits(octets: configuration.ledger.maxSizeBytes, age: configuration.ledger.maxAgeSeconds)
+        do throws(LedgerError) {
+            return try LedgerWriter.open(configuration.ledgerPath, limits, observer: metrics.ledger)
+        } catch {
+            throw StartupError.temporary("the record of decisions cannot be opened: \(error)")
         }
     }
 
@@ -239,6 +254,8 @@ final class Daemon {
         resolver.stop()
         workers.stop()
         store.stop()
+        // Last: the store's answers are recorded too.
+        ledger?.stop()
         log.notice("stopped")
     }
 }

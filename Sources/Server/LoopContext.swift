@@ -1,5 +1,6 @@
 import Base
 import Crypto
+import Ledger
 import Policy
 import Protocols
 import Reactor
@@ -17,6 +18,10 @@ struct ServerServices: Sendable {
     let admission: Admission
     let resolver: any DNSResolver
     let auth: AuthSettings
+    /// Whether DNS has answered since the start; until then nothing is put off for its sake.
+    let dnsHasAnswered: @Sendable () -> Bool
+    /// nil: nothing is recorded.
+    let ledger: LedgerWriter?
     let metrics: ServerMetrics
     let log: Log
 }

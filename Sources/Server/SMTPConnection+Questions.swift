@@ -69,6 +69,8 @@ extension SMTPConnection {
 
     private func refuse(_ result: RecipientResult, _ reply: Reply) -> Answer {
         loop.services.metrics.recipients.add(result)
+        tally.refusedRecipients += 1
+        tally.refusal = reply
         loop.services.log.info("recipient_refused") {
             $0.add("peer", peer)
             $0.add("reply", Int(reply.code))

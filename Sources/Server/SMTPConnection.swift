@@ -32,7 +32,9 @@ final class SMTPConnection: ConnectionDriver {
     var resolved: [ResolvedRecipient] = []
     var directory = DirectorySnapshot.empty
     var exchange: AuthExchange?
-    var endOfData: Instant?
+    var tally: SessionTally
+    /// What ended the session before its time.
+    private(set) var trouble: SessionClose?
     private var closing = false
     /// A question was answered on the spot: the session may be able to go on.
     private var answeredNow = false
@@ -43,6 +45,7 @@ final class SMTPConnection: ConnectionDriver {
         self.loop = loop
         self.listener = listener
         token = c.token
+        tally = SessionTally(began: loop.reactor.now)
         peer = Array(c.peer.ipText.utf8)
         peerAddress = c.peer.addressBytes
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
@@ -151,6 +154,7 @@ final class SMTPConnection: ConnectionDriver {
             }
         }
         if session.isReceivingBody { loop.services.metrics.messages.add(listener.label, .aborted) }
+        recordSession(c, reason)
         session.peerClosed()
         body.discard()
     }
@@ -169,8 +173,7 @@ final class SMTPConnection: ConnectionDriver {
         pump(c)
     }
 
-    func stored(_ ticket: Ticket, _ message: AcceptedMessage, _ result: Result<MessageID, StoreError>) {
-        settle(message, result)
+    func stored(_ ticket: Ticket, _ result: Result<MessageID, StoreError>) {
         switch result {
         case .success(let id): answered(ticket, .stored(id))
         case .failure(let error): answered(ticket, .refused(StoreReplies.refusal(error)))
@@ -221,7 +224,11 @@ final class SMTPConnection: ConnectionDriver {
             runEffects(c)
         }
         let metrics = loop.services.metrics
-        session.drainOutcomes { verb, codeClass in metrics.commands.add(VerbLabel(verb), ReplyClass(codeClass)) }
+        session.drainOutcomes { verb, codeClass in
+            metrics.commands.add(VerbLabel(verb), ReplyClass(codeClass))
+            tally.commands += 1
+            if codeClass >= 4 { tally.rejected += 1 }
+        }
         guard session.hasOutput else { return }
         c.write(session.takeOutput())
     }
@@ -233,6 +240,7 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     private func close(_ c: Connection, _ reason: SessionClose) {
+        if reason != .quit, reason != .shutdown, reason != .peerClosed { trouble = reason }
         sendOutput(c)
         closing = true
         c.closeAfterFlush()

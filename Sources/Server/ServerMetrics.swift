@@ -23,6 +23,7 @@ package final class ServerMetrics: Sendable {
     package let controlRequests: LabeledCounter<ControlResult>
     package let dns: DNSMetrics
     package let auth: AuthMetrics
+    package let ledger: LedgerMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -73,6 +74,7 @@ package final class ServerMetrics: Sendable {
             "martlet_control_requests_total", "Requests on the control socket by result.", by: ControlResult.self)
         dns = DNSMetrics(r)
         auth = AuthMetrics(r)
+        ledger = LedgerMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }

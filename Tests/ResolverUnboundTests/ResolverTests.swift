@@ -185,6 +185,7 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
     @Test func aFullTableTurnsQuestionsAway() throws {
         var limits = ResolverLimits()
         limits.open = 2
+        limits.probesAtStart = false
         let observer = NotingObserver()
         let names = ["a.dead.example", "b.dead.example", "c.dead.example"]
         try with(names.map { ($0, .a, .silent) }, timeout: 1, limits: limits, observer: observer) { resolver, server in
@@ -215,11 +216,40 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
         limits.silenceSeconds = 0.1
         let observer = NotingObserver()
         let names = ["a.slow.example", "b.slow.example"]
-        try with(names.map { ($0, .a, .from(2, [[192, 0, 2, 1]])) }, limits: limits, observer: observer) {
+        let zone = names.map { ($0, DNSRecordType.a, FakeNameServer.Behaviour.from(2, [[192, 0, 2, 1]])) }
+        try with(zone + [("live.example", .a, .records([[192, 0, 2, 2]]))], limits: limits, observer: observer) {
             resolver, _ in
+            _ = try #require(resolver.wait([question("live.example", .a)]))
+            #expect(resolver.hasAnswered)
             let answers = try #require(resolver.wait(names.map { question($0, .a) }))
             #expect(answers.allSatisfy { $0.addresses == [IPAddress(v4: 192, 0, 2, 1)] })
             #expect(observer.restarts.withLock { $0 } >= 1)
+        }
+    }
+
+    /// A network without DNS: after a moment nobody waits any more, and the first answer ends that.
+    @Test func whereNothingEverAnsweredNobodyWaits() throws {
+        var limits = ResolverLimits()
+        limits.silenceSeconds = 0.1
+        limits.probeSeconds = 0.1
+        limits.probesAtStart = false
+        let zone = [("dead.example", DNSRecordType.a, FakeNameServer.Behaviour.silent), ("late.example", .a, .from(3, [[192, 0, 2, 7]]))]
+        try with(zone, timeout: 30, limits: limits) { resolver, server in
+            let first = try #require(resolver.wait([question("dead.example", .a)]))
+            #expect(first.map(\.status) == [.timeout])
+            #expect(!resolver.hasAnswered)
+            // Each of these is a probe of its own; the third query of them is answered.
+            var tries = 0
+            while !resolver.hasAnswered, tries < 1_000 {
+                _ = resolver.wait([question("late.example", .a)])
+                _ = resolver.wait([])
+                usleep(10_000)
+                tries += 1
+            }
+            #expect(resolver.hasAnswered)
+            let answers = try #require(resolver.wait([question("late.example", .a)]))
+            #expect(answers.first?.addresses == [IPAddress(v4: 192, 0, 2, 7)])
+            #expect(server.queries("dead.example", .a) >= 1)
         }
     }
 

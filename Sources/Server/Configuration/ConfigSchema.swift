@@ -137,11 +137,21 @@ package enum ConfigSchema {
             "The Unix socket commands talk to the daemon by; empty: control.sock in store.path."),
         boolean(
             "auth.enabled", \.auth.enabled,
-            "Whether mail from elsewhere is checked (SPF, DKIM, ARC, DMARC, reverse DNS) and refused by what that shows."),
+            "Whether mail from elsewhere is checked (SPF, DKIM, ARC, DMARC, reverse DNS) and treated accordingly."),
         duration(
             "auth.timeout", \.auth.timeoutSeconds, 1...60,
             "How long all checks of one message may wait for DNS; what is unknown then counts as a temporary error."),
         integer("auth.max_questions", \.auth.maxQuestions, 32...1_024, "Most DNS questions for one message."),
+        boolean(
+            "auth.bimi", \.auth.bimi, "Whether brand indicators (BIMI) are looked up for mail that DMARC proved."),
+        boolean(
+            "ledger.enabled", \.ledger.enabled,
+            "Whether decisions are recorded, for `martlet explain` and `martlet policy replay`."),
+        size(
+            "ledger.max_size", \.ledger.maxSizeBytes, 1 << 20...1 << 40,
+            "Most octets of the record of decisions; the oldest go first."),
+        duration(
+            "ledger.max_age", \.ledger.maxAgeSeconds, 3_600...3_650 * 86_400, "How long decisions are kept."),
         choice(
             "dmarc.mode", \.dmarc.mode, reloadable: true,
             "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),

@@ -15,6 +15,8 @@ extension Configuration {
         control.socket.isEmpty ? store.path + "/control.sock" : control.socket
     }
 
+    package var ledgerPath: String { store.path + "/ledger" }
+
     /// The pair of PEM files of `tls.mode` self-signed: the key, then the certificate.
     package var selfSignedKeyPath: String { store.path + "/tls/self-signed.key" }
     package var selfSignedCertificatePath: String { store.path + "/tls/self-signed.crt" }

@@ -12,6 +12,7 @@ package struct Configuration: Sendable, Equatable {
     package var metrics = Metrics()
     package var control = Control()
     package var auth = Auth()
+    package var ledger = Ledger()
     package var dmarc = DMARC()
     package var tlsrpt = TLSReporting()
     package var logging = Logging()
@@ -175,11 +176,19 @@ package struct Configuration: Sendable, Equatable {
         package var socket = ""
     }
 
+    /// The record of decisions.
+    package struct Ledger: Sendable, Equatable {
+        package var enabled = true
+        package var maxSizeBytes = 2 << 30
+        package var maxAgeSeconds = 30 * 86_400
+    }
+
     /// The checks of mail from elsewhere.
     package struct Auth: Sendable, Equatable {
         package var enabled = true
         package var timeoutSeconds = 20
         package var maxQuestions = 256
+        package var bimi = true
     }
 
     package struct DMARC: Sendable, Equatable {

@@ -7,6 +7,8 @@ struct InboundHeader {
     let dkim: DKIMFields
     let arc: ARCFields
     let author: Author
+    /// The value of Message-ID without its white space; empty: there is none, or it is no id.
+    let messageID: [UInt8]
     /// `Authentication-Results` fields that claim to be ours, in order.
     let forged: [Range<Int>]
     /// Where the body begins in what was given.
@@ -20,6 +22,7 @@ struct InboundHeader {
         arc = ARCFields(index)
         author = Self.author(index)
         bodyStart = index.bodyStart
+        messageID = index.places(of: Self.messageIDName).first.map { Self.trimmed(index.value(of: $0)) } ?? []
         // RFC 8601 §5: what a stranger says in our name is not let through.
         forged = index.places(of: Self.resultsName).compactMap { place in
             let field = index.fields[place]
@@ -30,6 +33,14 @@ struct InboundHeader {
     }
 
     private static let resultsName = Array("authentication-results".utf8)
+    private static let messageIDName = Array("message-id".utf8)
+    private static let messageIDMax = 998
+
+    private static func trimmed(_ value: [UInt8]) -> [UInt8] {
+        let kept = value.filter { $0 > ASCII.space && $0 != 0x7F }
+        return kept.count <= messageIDMax ? kept : []
+    }
+
     private static let fromName = Array("from".utf8)
 
     private static func author(_ index: HeaderIndex) -> Author {

@@ -9,12 +9,15 @@ struct Inquiry {
     let serial: UInt64
     /// Who handed the message over; fixed at MAIL.
     let client: MessageCheck.Client
+    /// 0 to 99: which share of sampled mail this is (RFC 7489 §6.6.4).
+    let dice: Int
     private(set) var gatherer: FactGatherer
     private var inFlight: Set<DNSQuestion> = []
 
-    init(serial: UInt64, client: MessageCheck.Client, limits: GatherLimits) {
+    init(serial: UInt64, client: MessageCheck.Client, dice: Int, limits: GatherLimits) {
         self.serial = serial
         self.client = client
+        self.dice = dice
         gatherer = FactGatherer(limits: limits)
     }
 

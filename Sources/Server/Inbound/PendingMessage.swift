@@ -1,4 +1,5 @@
 import Base
+import Ledger
 import MailAuth
 import Protocols
 import Store
@@ -15,6 +16,8 @@ struct PendingMessage {
     let began: Instant
     /// nil: nothing is checked of it.
     let check: MessageCheck?
+    /// The value of Message-ID.
+    let messageID: [UInt8]
 
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {
@@ -26,12 +29,18 @@ struct PendingMessage {
     }
 }
 
-/// What a message was when it was handed to the store, for the log line and the metrics after the answer.
+/// What a message was when it was handed to the store: for the log line, the metrics and the ledger after the answer,
+/// whether or not its client is still there.
 struct AcceptedMessage: Sendable {
+    let id: MessageID
+    let peer: [UInt8]
+    let listener: ListenerLabel
     let sender: [UInt8]
     let recipients: Int
     let size: Int
     let began: Instant
+    /// nil: nothing is recorded.
+    let record: DecisionRecord?
 }
 
 /// How mail from elsewhere is checked; the same for all loops.
@@ -39,6 +48,8 @@ struct AuthSettings: Sendable {
     /// Off: nothing is asked, nothing is decided, no field is added.
     var isEnabled = true
     var mode = DMARCMode.rfc9989
+    /// Whether brand indicators (BIMI) are looked up for mail that DMARC proved.
+    var looksUpIndicators = true
     var limits = GatherLimits()
 }
 
@@ -46,6 +57,6 @@ extension Configuration {
     var authSettings: AuthSettings {
         AuthSettings(
             isEnabled: auth.enabled, mode: dmarc.mode == .rfc7489 ? .rfc7489 : .rfc9989,
-            limits: GatherLimits(questions: auth.maxQuestions, seconds: Double(auth.timeoutSeconds)))
+            looksUpIndicators: auth.bimi, limits: GatherLimits(questions: auth.maxQuestions, seconds: Double(auth.timeoutSeconds)))
     }
 }

@@ -24,7 +24,7 @@ extension SMTPConnection {
         let client = MessageCheck.Client(
             iprev: IPRevCheck(ip), helo: SPFCheck(ip: ip, helo: helo, receiver: receiver, now: now),
             mailFrom: SPFCheck(ip: ip, helo: helo, mailFrom: sender, receiver: receiver, now: now))
-        inquiry = Inquiry(serial: inquirySerial, client: client, limits: loop.services.auth.limits)
+        inquiry = Inquiry(serial: inquirySerial, client: client, dice: dice, limits: loop.services.auth.limits)
         prepare()
     }
 
@@ -33,7 +33,7 @@ extension SMTPConnection {
         let header = body.takeHeader() ?? preparedHeader
         preparedHeader = header
         guard pending == nil, var current = inquiry else { return }
-        let check = check(current.client, header ?? .absent, hashes: [:])
+        let check = check(current, header ?? .absent, hashes: [:])
         // Moved out and back: a copy of the facts for each step would cost more than the step.
         inquiry = nil
         let step = current.advance(MessageCheck.Preparation(check), memo: loop.memo, now: loop.reactor.now)
@@ -42,20 +42,21 @@ extension SMTPConnection {
     }
 
     private func check(
-        _ client: MessageCheck.Client, _ header: InboundHeader, hashes: [BodyHashKey: BodyHash]
+        _ inquiry: Inquiry, _ header: InboundHeader, hashes: [BodyHashKey: BodyHash]
     ) -> MessageCheck {
         MessageCheck(
-            client: client, dkim: header.dkim, arc: header.arc, bodyHashes: hashes, author: header.author,
-            now: UInt64(clamping: loop.reactor.wall.seconds), mode: loop.services.auth.mode, dice: inquiryDice)
+            client: inquiry.client, dkim: header.dkim, arc: header.arc, bodyHashes: hashes, author: header.author,
+            now: UInt64(clamping: loop.reactor.wall.seconds), mode: loop.services.auth.mode, dice: inquiry.dice,
+            looksUpIndicators: loop.services.auth.looksUpIndicators)
     }
 
     /// The check of the complete message; nil when nothing is checked.
     func finalCheck(hashes: [BodyHashKey: BodyHash]) -> MessageCheck? {
-        inquiry.map { check($0.client, preparedHeader ?? .absent, hashes: hashes) }
+        inquiry.map { check($0, preparedHeader ?? .absent, hashes: hashes) }
     }
 
-    /// RFC 7489 §6.6.4 wants a share of the mail sampled; which, is as good as random: the id's counter and clock.
-    private var inquiryDice: Int { Int(loop.reactor.now.nanoseconds / 1_000 % 100) }
+    /// A share of the mail is as good as drawn by the microseconds of the clock.
+    private var dice: Int { Int(loop.reactor.now.nanoseconds / 1_000 % 100) }
 
     private func put(_ questions: [DNSQuestion]) {
         guard !questions.isEmpty, let serial = inquiry?.serial else { return }

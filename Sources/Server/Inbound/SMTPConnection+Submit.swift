@@ -1,4 +1,5 @@
 import Base
+import Ledger
 import MailAuth
 import Policy
 import Protocols
@@ -9,6 +10,7 @@ import Telemetry
 /// The end of data: verdict, decision, store.
 extension SMTPConnection {
     func submit(_ envelope: Envelope, _ ticket: Ticket) {
+        tally.messages += 1
         let recipients = resolved
         resolved = []
         let size = Int(clamping: envelope.actualSize)
@@ -22,7 +24,8 @@ extension SMTPConnection {
         loop.services.metrics.bytesReceived.add(size)
         let message = PendingMessage(
             id: loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope, recipients: recipients,
-            content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes))
+            content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
+            messageID: preparedHeader?.messageID ?? [])
         guard message.check != nil else { return conclude(message, AuthResults()) }
         pending = message
         pursueVerdict()
@@ -34,16 +37,27 @@ extension SMTPConnection {
 
     /// Decides by what the checks came to. nil: they came to no end, which only a fault of ours explains.
     func conclude(_ message: PendingMessage, _ results: AuthResults?) {
-        let facts = inquiry?.gatherer.facts
+        let asked = inquiry
         inquiry = nil
         preparedHeader = nil
         guard let results else { return refuseMessage(message.ticket, StoreReplies.checksFailed) }
         let decision = MessageDecision.decide(
             results, domains: message.domains, facts: Disposition.Facts(clientIsTrusted: message.check == nil),
-            policy: { directory.policy(ofDomain: $0) })
-        if message.check != nil { count(message, results, decision, questions: facts?.count ?? 0) }
-        if let reply = decision.reply(id: message.id) { return refuse(message, decision, reply) }
-        store(message, results, decision)
+            policy: policy)
+        if message.check != nil { count(message, results, decision, questions: asked?.gatherer.facts.count ?? 0) }
+        let record = record(message, results, decision, asked)
+        if let reply = decision.reply(id: message.id) { return refuse(message, decision, reply, record) }
+        store(message, results, decision, record)
+    }
+
+    /// A domain's rules; in a network where DNS has never answered none of them puts mail off for want of an answer, or
+    /// a server without DNS would take no mail at all.
+    func policy(_ domain: [UInt8]) -> DomainPolicy? {
+        let own = directory.policy(ofDomain: domain)
+        guard loop.services.auth.isEnabled, !loop.services.dnsHasAnswered() else { return own }
+        var relaxed = own ?? DomainPolicy()
+        relaxed.dmarcTemporary = .accept
+        return relaxed
     }
 
     private func count(_ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, questions: Int) {
@@ -56,7 +70,7 @@ extension SMTPConnection {
 
     // MARK: Refused
 
-    private func refuse(_ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply) {
+    private func refuse(_ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply, _ record: DecisionRecord?) {
         discard(message.content)
         loop.services.metrics.messages.add(listener.label, decision.action == .reject ? .rejected : .deferred)
         loop.services.log.info("refused") {
@@ -66,6 +80,10 @@ extension SMTPConnection {
             $0.add("rule", decision.deciding?.rule.rawValue ?? "")
             $0.add("reply", Int(reply.code))
             $0.add("reason", decision.deciding?.reason ?? [])
+        }
+        if var record {
+            record.reply = reply
+            loop.services.record(record, began: message.began, now: loop.reactor.now)
         }
         answer(message.ticket, .refused(reply))
     }
@@ -88,7 +106,9 @@ extension SMTPConnection {
 
     // MARK: Accepted
 
-    private func store(_ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision) {
+    private func store(
+        _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ record: DecisionRecord?
+    ) {
         let envelope = message.envelope
         let wall = loop.reactor.wall
         let request = AcceptRequest(
@@ -96,17 +116,24 @@ extension SMTPConnection {
             trace: trace(message, results, wall), body: message.content,
             envelope: EnvelopeRecord(envelope, peer: peer).encoded(), local: deliveries(message, decision))
         let accepted = AcceptedMessage(
-            sender: request.sender, recipients: envelope.recipients.count, size: message.size, began: message.began)
+            id: message.id, peer: peer, listener: listener.label, sender: request.sender,
+            recipients: envelope.recipients.count, size: message.size, began: message.began, record: record)
+        let services = loop.services
         let handle = loop.reactor.handle
         let token = self.token
-        let metrics = loop.services.metrics
         let ticket = message.ticket
-        let posted = loop.services.gateway.accept(request) { result in
+        let posted = services.gateway.accept(request) { result in
             // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
-            let delivered = handle.post { SMTPConnection.on($0, token)?.stored(ticket, accepted, result) }
-            if !delivered { metrics.mailboxFull.add(.reactor) }
+            let delivered = handle.post { reactor in
+                services.settle(accepted, result, now: reactor.now)
+                SMTPConnection.on(reactor, token)?.stored(ticket, result)
+            }
+            if !delivered { services.metrics.mailboxFull.add(.reactor) }
         }
-        if !posted { refuseMessage(ticket, StoreReplies.storeBusy) }
+        if !posted {
+            services.settle(accepted, .failure(.unavailable(.busy)), now: loop.reactor.now)
+            answer(ticket, .refused(StoreReplies.storeBusy))
+        }
     }
 
     /// One row a mailbox: an account two recipients lead to gets the message once.
@@ -136,30 +163,5 @@ extension SMTPConnection {
             software: listener.session.software, id: message.id, date: wall
         ).append(for: message.envelope, to: &out)
         return out
-    }
-
-    /// Counts and logs what became of the message.
-    func settle(_ message: AcceptedMessage, _ result: Result<MessageID, StoreError>) {
-        let elapsed = loop.reactor.now.seconds(since: message.began)
-        loop.services.metrics.acceptDuration.observe(seconds: elapsed)
-        switch result {
-        case .success(let id):
-            loop.services.metrics.messages.add(listener.label, .accepted)
-            loop.services.log.info("received") {
-                $0.add("id", id.text)
-                $0.add("peer", peer)
-                $0.add("from", message.sender)
-                $0.add("recipients", message.recipients)
-                $0.add("size", message.size)
-                $0.add("duration", seconds: elapsed)
-            }
-        case .failure(let error):
-            loop.services.metrics.messages.add(listener.label, .deferred)
-            loop.services.log.error("not_stored") {
-                $0.add("peer", peer)
-                $0.add("from", message.sender)
-                $0.add("error", "\(error)")
-            }
-        }
     }
 }

@@ -1,0 +1,95 @@
+import Base
+import Ledger
+import MailAuth
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// What the ledger is told.
+extension SMTPConnection {
+    /// nil when nothing is recorded.
+    func record(
+        _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ asked: Inquiry?
+    ) -> DecisionRecord? {
+        guard loop.services.ledger != nil else { return nil }
+        var out = DecisionRecord(
+            id: message.id, time: loop.reactor.wall, session: sessionFacts, action: decision.action,
+            reply: StandardReplies.queued(message.id))
+        out.sender = sender
+        out.size = message.size
+        out.messageID = message.messageID
+        out.recipients = recipients(message, decision)
+        out.recipientCount = message.envelope.recipients.count
+        out.results = results
+        out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil && clientIsTrusted)
+        out.dmarcMode = Array(loop.services.auth.mode.rawValue.utf8)
+        out.verdicts = decision.entries.map { entry in
+            DecisionRecord.Verdict(domain: entry.domain, policy: policy(entry.domain) ?? DomainPolicy(), entry.disposition)
+        }
+        guard let asked else { return out }
+        out.facts = asked.gatherer.facts
+        out.dice = asked.dice
+        out.timing.verdict = UInt64(loop.reactor.now.seconds(since: message.began) * 1e6)
+        out.timing.dns = out.timing.verdict
+        out.timing.questions = asked.gatherer.asked
+        out.timing.rounds = asked.gatherer.rounds
+        return out
+    }
+
+    private func recipients(_ message: PendingMessage, _ decision: MessageDecision) -> [DecisionRecord.Recipient] {
+        message.envelope.recipients.prefix(DecisionRecord.recipientsMax).map { recipient in
+            let domain = recipient.address.domain
+            let disposition = decision.entries.first { $0.domain == domain }?.disposition
+            let isKept = decision.action == .accept || decision.action == .quarantine
+            let folder = !isKept ? "" : decision.quarantines(domain) ? "Junk" : "Inbox"
+            return DecisionRecord.Recipient(
+                address: recipient.address.wire, domain: domain, action: disposition?.action ?? decision.action,
+                rule: disposition?.rule, folder: Array(folder.utf8))
+        }
+    }
+
+    var sessionFacts: SessionFacts {
+        var out = SessionFacts(listener: Array(listener.label.text.utf8), peer: IPAddress(bytes: peerAddress))
+        out.helo = session.heloName
+        out.tlsVersion = tlsInfo?.version.utf8.map { $0 } ?? []
+        out.tlsCipher = tlsInfo?.cipher.utf8.map { $0 } ?? []
+        out.user = session.authenticatedIdentity ?? []
+        return out
+    }
+
+    private var tlsInfo: TLSInfo? { loop.reactor.connection(for: token)?.tlsInfo }
+
+    /// A session that ended without a message although it asked for something and was refused.
+    func recordSession(_ c: Connection, _ reason: CloseReason) {
+        guard let ledger = loop.services.ledger, tally.messages == 0, tally.rejected > 0 || trouble != nil else { return }
+        var record = ConnectionRecord(
+            id: loop.ids.next(at: loop.reactor.wall), time: loop.reactor.wall, session: sessionFacts,
+            reason: Array((trouble.map { "\($0)" } ?? "\(reason)").utf8.prefix(200)))
+        record.reply = tally.refusal
+        record.commands = tally.commands
+        record.rejectedCommands = tally.rejected
+        record.refusedRecipients = tally.refusedRecipients
+        record.elapsedMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
+        loop.services.log.info("session_refused") {
+            $0.add("id", record.id.text)
+            $0.add("peer", peer)
+            $0.add("commands", record.commands)
+            $0.add("rejected", record.rejectedCommands)
+        }
+        ledger.record(LedgerRecord.connection(record).encoded())
+    }
+}
+
+/// What a session came to, for its record.
+struct SessionTally {
+    let began: Instant
+    var commands = 0
+    var rejected = 0
+    var refusedRecipients = 0
+    /// Messages that reached their end of data.
+    var messages = 0
+    /// The last reply that refused something.
+    var refusal: Reply?
+}
