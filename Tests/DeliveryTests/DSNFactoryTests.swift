@@ -19,7 +19,7 @@ import Testing
     private static func notice(
         _ kind: DeliveryNotice.Kind, notify: DSNNotify = [], sender: String = "ann@ours.example",
         record: EnvelopeRecord = EnvelopeRecord(), size: Int? = nil, failure: DeliveryFailure? = nil,
-        orcpt: String = ""
+        orcpt: String = "", recipient: String = "bob@their.example"
     ) -> DeliveryNotice {
         let isBad = kind == .failed || kind == .delayed
         let standard = DeliveryFailure(
@@ -30,7 +30,7 @@ import Testing
             recipients: [
                 DeliveryNotice.Recipient(
                     recipient: RemoteRecipient(
-                        address: Array("bob@their.example".utf8), notify: notify.rawValue,
+                        address: Array(recipient.utf8), notify: notify.rawValue,
                         originalRecipient: Array(orcpt.utf8)),
                     failure: isBad ? failure ?? standard : nil, code: isBad ? 0 : 250, text: Array("2.0.0 ok".utf8),
                     host: Array("mx.their.example".utf8), attempts: 1)
@@ -159,7 +159,7 @@ import Testing
         var record = EnvelopeRecord()
         record.smtpUTF8 = true
         func needsUTF8(_ sender: String, isLocal: Bool) throws -> Bool {
-            let notice = Self.notice(.failed, sender: sender, record: record)
+            let notice = Self.notice(.failed, sender: sender, record: record, recipient: "ñ@their.example")
             let report = try #require(Self.report(Self.decide(notice, isLocal: isLocal)))
             return EnvelopeRecord(encoded: report.envelope)?.smtpUTF8 == true
         }

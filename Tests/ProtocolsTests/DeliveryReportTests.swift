@@ -207,6 +207,15 @@ import Testing
         #expect(text.contains("Subject: x\r\n") && !text.contains("X-Bc"))
     }
 
+    @Test func everyReportIsReadBack() {
+        for (name, report) in Self.matrix {
+            let back = ReceivedReport(report.encoded().bytes)
+            #expect(back?.recipients.map(\.action) == report.recipients.map(\.action), "\(name)")
+            #expect(back?.recipients.map(\.status) == report.recipients.map(\.status), "\(name)")
+            #expect(back?.recipients.allSatisfy { !$0.diagnostic.isEmpty } == true, "\(name)")
+        }
+    }
+
     // MARK: Other readers
 
     private static let checker = URL(
@@ -259,9 +268,11 @@ import Testing
         }
     }
 
+    /// Not for message/global-delivery-status, whose groups Python's email package does not take apart.
     @Test(.enabled(if: FileManager.default.fileExists(atPath: checker.path), "no conformance folder"))
     func theStrictCheckerAgrees() throws {
-        try Self.withFiles { files in
+        try Self.withFiles(where: { !$0.contains("message/global-delivery-status") }) { files in
+            #expect(files.count > 20)
             let (status, text) = try Self.run([Self.checker.path] + files)
             #expect(status == 0, "\(text)")
             #expect(!text.contains("warn:"), "\(text)")
@@ -291,12 +302,15 @@ import Testing
         }
     }
 
-    private static func withFiles(_ body: ([String]) throws -> Void) throws {
+    private static func withFiles(
+        where isWanted: (String) -> Bool = { _ in true }, _ body: ([String]) throws -> Void
+    ) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "martlet-dsn-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         var files: [String] = []
         for (name, report) in matrix {
+            guard isWanted(String(decoding: report.encoded().bytes, as: UTF8.self)) else { continue }
             let file = folder.appending(path: "\(name).eml")
             try Data(report.encoded().bytes).write(to: file)
             files.append(file.path)

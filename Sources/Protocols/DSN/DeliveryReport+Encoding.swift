@@ -31,8 +31,8 @@ extension DeliveryReport {
         out.append(ascii: "\r\n--")
         out.append(contentsOf: boundary)
         out.append(ascii: "--\r\n")
-        return Encoded(
-            bytes: out, has8bit: ByteScan.containsNonASCII(out.span), needsUTF8: usesUTF8)
+        let has8bit = ByteScan.containsNonASCII(out.span)
+        return Encoded(bytes: out, has8bit: has8bit, needsUTF8: usesUTF8 && has8bit)
     }
 
     /// A body part with its content already in its transfer encoding.

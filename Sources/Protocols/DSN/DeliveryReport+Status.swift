@@ -12,10 +12,12 @@ extension DeliveryReport {
             out.append(ascii: "\r\n")
             append(recipient, to: &out)
         }
-        let type = usesUTF8 ? "message/global-delivery-status" : "message/delivery-status"
-        let encoding: Part.Encoding = usesUTF8 ? .eightBit : .sevenBit
+        // RFC 6533 §4.4: the traditional type where nothing is lost by it; more programs read that.
+        let isGlobal = !SafeText.isASCII(out)
+        let type = isGlobal ? "message/global-delivery-status" : "message/delivery-status"
         return Part(
-            type: Array(type.utf8), title: Array("Delivery report".utf8), encoding: encoding, content: out)
+            type: Array(type.utf8), title: Array("Delivery report".utf8), encoding: isGlobal ? .eightBit : .sevenBit,
+            content: out)
     }
 
     private func appendMessageFields(to out: inout [UInt8]) {
