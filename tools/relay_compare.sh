@@ -35,12 +35,12 @@ configure() { # as the bundle does, then one destination for each domain
     local i P=$PEERS/$1
     case $1 in
     postfix)
-        echo "/@d([0-9]+)\\.test\$/ smtp:[127.1.0.\$1]:$SINK_PORT" >"$P/etc/postfix/transport"
-        { echo "transport_maps = regexp:/etc/postfix/transport"
+        for ((i = 0; i < DESTINATIONS; i++)); do echo "d$i.test smtp:[127.1.0.$i]:$SINK_PORT"; done \
+            >"$P/etc/postfix/transport"
+        { echo "transport_maps = texthash:/etc/postfix/transport"
           echo "initial_destination_concurrency = $CONNS"
           echo "default_destination_concurrency_limit = $CONNS"
-          echo "qmgr_message_recipient_limit = 100000"
-          echo "qmgr_message_active_limit = 100000"; } >>"$P/etc/postfix/main.cf" ;;
+          echo "in_flow_delay = 0"; } >>"$P/etc/postfix/main.cf" ;;
     opensmtpd)
         sed -i "/^action/d; /^match/d; s/^\(mta limit max-conn-per-[a-z]*\) .*/\1 $CONNS/" "$P/etc/smtpd.conf"
         for ((i = 0; i < DESTINATIONS; i++)); do
