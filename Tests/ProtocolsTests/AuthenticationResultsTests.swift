@@ -37,6 +37,24 @@ import Testing
         return results
     }
 
+    @Test func bimiIsWrittenAndRead() throws {
+        var results = AuthResults()
+        results.bimi = AuthResults.BIMI(
+            result: .pass, domain: bytes("example.org"), selector: bytes("default"))
+        #expect(
+            AuthenticationResults.body(results, servedBy: id)
+                == bytes("mx.example.com;\r\n\tbimi=pass header.d=example.org header.selector=default"))
+        results.bimi?.result = .skipped
+        results.bimi?.selector = bytes("a;b")
+        results.bimi?.reason = bytes("the DMARC policy is none")
+        let read = try #require(parse(AuthenticationResults.body(results, servedBy: id)))
+        let bimi = try #require(read.first("bimi"))
+        #expect(bimi.result == bytes("skipped"))
+        #expect(bimi.property("header.selector") == bytes("a;b"))
+        #expect(bimi.property("header.d") == bytes("example.org"))
+        #expect(bimi.property("reason") == bytes("the DMARC policy is none"))
+    }
+
     @Test func whatIsWrittenIsRead() throws {
         let field = AuthenticationResults.field(full, servedBy: id)
         let text = String(decoding: field, as: UTF8.self)

@@ -36,7 +36,7 @@ package enum DNSRecordAdvice {
             self.isRequired = isRequired
         }
 
-        /// A line of a zone file; for a file its lines as comments.
+        /// A line of a zone file; what is no record to be published as it stands, as comments.
         package var zoneText: [UInt8] {
             var out: [UInt8] = []
             if kind == .policyFile {
@@ -50,6 +50,8 @@ package enum DNSRecordAdvice {
                 }
                 return out
             }
+            // An example that would be believed as it stands.
+            if kind == .bimi { out.append(ascii: "; ") }
             out += name
             out.append(ascii: ". 3600 IN ")
             out += Array(type.utf8)
@@ -128,7 +130,7 @@ package enum DNSRecordAdvice {
             }
         return Record(
             kind: .dkim, name: text("", key.selector, "._domainkey.", domain), type: "TXT", data: key.record, why: why,
-            isRequired: key.state == .active)
+            isRequired: key.state != .published)
     }
 
     private static func transportSecurity(_ facts: Facts) -> [Record] {

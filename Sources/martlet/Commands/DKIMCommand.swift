@@ -6,57 +6,88 @@ import Server
 
 struct DKIMCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dkim", abstract: "Make keys and sign messages.", subcommands: [Generate.self, Sign.self])
+        commandName: "dkim", abstract: "The keys that mail is signed with; make keys and sign messages.",
+        subcommands: [
+            DKIMGenerate.self, Import.self, List.self, Activate.self, Retire.self, Remove.self, Sign.self,
+        ])
 
-    struct Generate: ParsableCommand {
+    struct Import: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make a key pair.",
-            discussion: """
-                Prints the private key in PEM on standard output, and on standard error the TXT record to publish. \
-                Keep the key in a file that only the server can read.
-                """)
-
-        enum Kind: String, ExpressibleByArgument, CaseIterable { case rsa, ed25519 }
-
-        @Option(help: "rsa, which every verifier knows, or ed25519.")
-        var type = Kind.rsa
-        @Option(help: "Bits of an RSA key, 1024 to 4096.")
-        var bits = 2_048
-        @Option(help: "The selector to publish it under.")
-        var selector = "selector"
+            abstract: "Keep a private key that was made elsewhere for a domain.",
+            discussion: "Prints the TXT record. The key signs nothing before `dkim activate`.")
+        @Argument(help: "The domain.") var domain: String
+        @Argument(help: "The private key, in PEM, or 32 bytes of Ed25519 in base64.", completion: .file())
+        var file: String
+        @Option(help: "The selector it is published under.") var selector: String
+        @OptionGroup var config: ConfigOptions
         @OptionGroup var output: OutputOptions
-        @Argument(help: "The domain.")
-        var domain = "example.org"
-
-        func validate() throws {
-            if !(1_024...4_096).contains(bits) { throw ValidationError("--bits: 1024 to 4096") }
-        }
 
         func run() throws {
-            let key = try PrivateKey(generate: type == .rsa ? .rsa : .ed25519, bits: bits)
-            let pem = String(decoding: try key.pem().bytes, as: UTF8.self)
-            let record = String(decoding: try key.recordText(), as: UTF8.self)
-            let name = "\(selector)._domainkey.\(domain)"
-            if output.json {
-                Console.print([
-                    JSONMember("name", .text(name)), JSONMember("record", .text(record)),
-                    JSONMember("private_key", .text(pem)),
-                ])
-            } else {
-                Console.print(pem)
-                Console.say("\(name). IN TXT \(Self.strings(record))")
-            }
+            let key = try MessageInput.key(file)
+            let request = ControlDKIMKey(domain: domain.bytes, selector: selector.bytes, privateKey: try key.pem())
+            try config.run(.dkimAdd(request), json: output.json)
         }
+    }
 
-        /// A TXT record's text as strings of at most 255 octets (RFC 1035 §3.3.14).
-        private static func strings(_ record: String) -> String {
-            var rest = Array(record.utf8)[...]
-            var out: [String] = []
-            while !rest.isEmpty {
-                out.append("\"" + String(decoding: rest.prefix(255), as: UTF8.self) + "\"")
-                rest = rest.dropFirst(255)
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the keys of a domain, or of all.")
+        @Argument(help: "The domain, or all.") var domain = "all"
+        @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
+        func run() throws {
+            try config.run(.dkimList(domain == "all" ? nil : domain.bytes), json: output.json)
+        }
+    }
+
+    struct Activate: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Sign a domain's mail with a key from now on.",
+            discussion: """
+                The domain's active key of the same algorithm is retired; its record has to stay for seven days. With \
+                --check the key is activated only when the DNS shows its record, as --dns servers see it; exit status 2 \
+                otherwise.
+                """)
+        @Argument(help: "The domain.") var domain: String
+        @Argument(help: "The selector, as in `dkim list`.") var selector: String
+        @Flag(help: "Only when the DNS shows the record.") var check = false
+        @OptionGroup var options: CheckOptions
+
+        func run() throws {
+            if check {
+                let finding = try DomainRecordCheck(options: options).key(domain, selector)
+                if finding.status != .ok || finding.isProblem {
+                    Console.say(DomainRecordCheck.text(finding))
+                    Console.error("\(selector) was not activated; publish the record and wait until it is seen")
+                    throw ExitCode(ExitStatus.problemsFound)
+                }
             }
-            return out.joined(separator: " ")
+            try options.config.run(
+                .dkimActivate(domain.bytes, selector: selector.bytes), json: options.output.json)
+        }
+    }
+
+    struct Retire: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Sign nothing with a key any more.",
+            discussion: "Its record has to stay for seven days: mail signed with it may still be on its way.")
+        @Argument(help: "The domain.") var domain: String
+        @Argument(help: "The selector.") var selector: String
+        @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
+        func run() throws {
+            try config.run(.dkimRetire(domain.bytes, selector: selector.bytes), json: output.json)
+        }
+    }
+
+    struct Remove: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Forget a retired key when its record is no more needed.")
+        @Argument(help: "The domain.") var domain: String
+        @Argument(help: "The selector.") var selector: String
+        @OptionGroup var config: ConfigOptions
+        @OptionGroup var output: OutputOptions
+        func run() throws {
+            try config.run(.dkimRemove(domain.bytes, selector: selector.bytes), json: output.json)
         }
     }
 

@@ -60,10 +60,21 @@ struct DomainCommand: ParsableCommand {
 
     struct DNS: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "dns", abstract: "Print the DNS records to publish for a domain.")
+            commandName: "dns",
+            abstract: "Print the DNS records to publish for a domain, or compare them with the DNS.",
+            discussion: """
+                With --check every record is asked for: ok, missing, differs or unknown (no answer), with what is there \
+                and what should be. Exit status 2 when something ought to be changed.
+                """)
         @Argument(help: "The domain.") var name: String
-        @OptionGroup var config: ConfigOptions
-        @OptionGroup var output: OutputOptions
-        func run() throws { try config.run(.domainDNS(name.bytes), json: output.json) }
+        @Flag(help: "Compare with what the DNS says.") var check = false
+        @OptionGroup var options: CheckOptions
+
+        func run() throws {
+            guard check else {
+                return try options.config.run(.domainDNS(name.bytes), json: options.output.json)
+            }
+            try DomainRecordCheck(options: options).all(name)
+        }
     }
 }
