@@ -19,13 +19,22 @@ extension DSNFactory {
         guard context.isSenderProven else { return .silent(.unproven) }
         let told = told(notice)
         guard !told.isEmpty else { return .silent(.notAsked) }
-        var sender = notice.sender
-        switch forwarding?.reversed(sender, now: notice.now) {
-        case .sender(let first): sender = first
-        case .invalid: return .silent(.expiredPath)
+        guard let sender = origin(of: notice) else { return .silent(.expiredPath) }
+        return .report(report(about: notice, told, to: sender, context))
+    }
+
+    /// Whom the news is for when the reverse-path is an address we made; nil when that leads nowhere.
+    private func origin(of notice: DeliveryNotice) -> [UInt8]? {
+        switch bounces?.read(notice.sender, now: notice.now) {
+        case .token: return notice.message.sender
+        case .invalid: return nil
         case .foreign, nil: break
         }
-        return .report(report(about: notice, told, to: sender, context))
+        switch forwarding?.reversed(notice.sender, now: notice.now) {
+        case .sender(let first): return first
+        case .invalid: return nil
+        case .foreign, nil: return notice.sender
+        }
     }
 
     /// Octets of a header that are returned at most.

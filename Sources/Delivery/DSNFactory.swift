@@ -56,6 +56,8 @@ package struct DSNFactory: Sendable {
     package var tellsDelaysUnasked = true
     /// To find the sender behind a forwarder's path of ours.
     package var forwarding: SRS?
+    /// To find the sender behind a bounce address of ours.
+    package var bounces: VERP?
 
     package init(hostname: [UInt8]) { self.hostname = hostname }
 

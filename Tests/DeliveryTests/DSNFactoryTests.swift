@@ -155,6 +155,26 @@ import Testing
         #expect(Self.silence(Self.decide(forged, factory: factory)) == .expiredPath)
     }
 
+    @Test func aBounceAddressLeadsToTheSender() throws {
+        let verp = try #require(VERP(keys: [Secret(Array("k".utf8))]))
+        let path = verp.address(
+            for: VERP.Token(message: MessageID(rawValue: 77), recipient: 1), domain: Array("ours.example".utf8),
+            now: Self.now)
+        var factory = Self.factory
+        factory.bounces = verp
+        let base = Self.notice(.failed)
+        func notice(_ sender: [UInt8]) -> DeliveryNotice {
+            DeliveryNotice(
+                kind: .failed, message: base.message, sender: sender, recipients: base.recipients, now: base.now,
+                until: base.until)
+        }
+        let report = Self.report(Self.decide(notice(path), factory: factory))
+        #expect(report?.recipient == Array("ann@ours.example".utf8))
+        let forged = Self.decide(
+            notice(Array("bounces+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa@ours.example".utf8)), factory: factory)
+        #expect(Self.silence(forged) == .expiredPath)
+    }
+
     @Test func internationalOnlyWhereTheWayBackIsKnown() throws {
         var record = EnvelopeRecord()
         record.smtpUTF8 = true

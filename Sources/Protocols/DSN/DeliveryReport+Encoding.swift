@@ -92,26 +92,35 @@ extension DeliveryReport {
         out.append(ascii: "\"\r\n\r\nThis is a delivery status notification in MIME format.\r\n")
     }
 
-    /// A text that none of the parts contains. Each round takes another; a part of n octets can refuse at most n of them.
+    /// A text that none of the parts contains: the token, with a number behind it that never follows it there. One pass,
+    /// though the parts may have been written with the token in mind.
     private static func boundary(token: [UInt8], avoiding parts: [Part]) -> [UInt8] {
-        var round = 0
-        while true {
-            var candidate = Array("=_".utf8) + token
-            if round > 0 { candidate.append(contentsOf: "_\(round)".utf8) }
-            if !parts.contains(where: { contains(candidate, in: $0.content) }) { return candidate }
-            round += 1
-        }
+        let base = Array("=_".utf8) + token
+        var isTaken = false
+        var numbers: Set<Int> = []
+        for part in parts { note(base, in: part.content, &isTaken, &numbers) }
+        guard isTaken else { return base }
+        var n = 1
+        while numbers.contains(n) { n += 1 }
+        return base + Array("_\(n)".utf8)
     }
 
-    private static func contains(_ needle: [UInt8], in content: [UInt8]) -> Bool {
-        guard let first = needle.first else { return false }
-        let bytes = content.span
+    /// Notes whether `base` occurs, and every number that could be read behind it.
+    private static func note(_ base: [UInt8], in content: [UInt8], _ isTaken: inout Bool, _ numbers: inout Set<Int>) {
         var i = 0
-        while let j = ByteScan.firstIndex(of: first, in: bytes, from: i), j + needle.count <= content.count {
-            if content[j..<j + needle.count].elementsEqual(needle) { return true }
+        while let j = ByteScan.firstIndex(of: ASCII.equals, in: content.span, from: i), j + base.count <= content.count
+        {
             i = j + 1
+            guard content[j..<j + base.count].elementsEqual(base) else { continue }
+            isTaken = true
+            var number = 0
+            var k = j + base.count + 1
+            while k < content.count, k < j + base.count + 9, ASCII.isDigit(content[k]) {
+                number = number * 10 + Int(content[k] &- 0x30)
+                numbers.insert(number)
+                k += 1
+            }
         }
-        return false
     }
 
     /// What a domain name or an address literal is made of.
