@@ -9,7 +9,9 @@ struct LeaseKeeper {
 
     init(leaseSeconds: Double) { halfSeconds = leaseSeconds / 2 }
 
-    mutating func add(_ key: QueueRowID, now: Instant) {
+    /// `isUrgent`: the store did not make it longer; before all others.
+    mutating func add(_ key: QueueRowID, now: Instant, isUrgent: Bool = false) {
+        if isUrgent { return entries.prepend((now, key)) }
         entries.append((now.advanced(bySeconds: halfSeconds), key))
     }
 
