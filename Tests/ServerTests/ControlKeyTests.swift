@@ -1,6 +1,7 @@
 import Base
 import Crypto
 import Foundation
+import Policy
 import Protocols
 import Server
 import Store
