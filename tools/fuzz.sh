@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tools/fuzz.sh TARGET SECONDS: builds Tests/Fuzz/TARGET.swift with libFuzzer and AddressSanitizer and runs it.
 # Without a target every one runs, SECONDS each. Base and Protocols have no C in them, so swiftc alone builds them; the
-# checks of MailAuth use Crypto, which is built with its C modules.
+# checks of MailAuth use Crypto, which is built with its C modules; the ledger stands on those.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,6 +34,9 @@ module() { # name, extra flags -- sources
 mapfile -d '' base < <(find Sources/Base -name '*.swift' -print0 | sort -z)
 mapfile -d '' protocols < <(find Sources/Protocols -name '*.swift' -print0 | sort -z)
 mapfile -d '' crypto < <(find Sources/Crypto -name '*.swift' -print0 | sort -z)
+mapfile -d '' policy < <(find Sources/Policy -name '*.swift' -print0 | sort -z)
+mapfile -d '' handoff < <(find Sources/Handoff -name '*.swift' -print0 | sort -z)
+mapfile -d '' ledger < <(find Sources/Ledger -name '*.swift' -print0 | sort -z)
 mapfile -d '' mailauth < <(find Sources/MailAuth -name '*.swift' -print0 | sort -z)
 # The part of the configuration that reads bytes.
 config=(Sources/Server/Configuration/ConfigParser.swift Sources/Server/Configuration/ConfigText.swift)
@@ -73,7 +76,13 @@ run() {
         case $name in FuzzSession* | FuzzCommand) sources+=(Tests/Fuzz/Support/*.swift) ;; esac
         module Protocols -- "${protocols[@]}"
         objects+=("$out/Protocols.o")
-        if grep -q '^import MailAuth' "${sources[0]}"; then checks; fi
+        if grep -qE '^import (MailAuth|Ledger)' "${sources[0]}"; then checks; fi
+        if grep -q '^import Ledger' "${sources[0]}"; then
+            module Policy -- "${policy[@]}"
+            module Handoff -enable-experimental-feature Lifetimes -- "${handoff[@]}"
+            module Ledger -- "${ledger[@]}"
+            objects+=("$out/Policy.o" "$out/Handoff.o" "$out/Ledger.o")
+        fi
     fi
     # Unoptimised, so that a broken property says which one it was.
     swiftc "${flags[@]}" -Onone -module-name "$name" -emit-executable \
