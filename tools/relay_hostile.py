@@ -5,7 +5,7 @@ connections, and whether mail for others keeps its speed.
     tools/relay_hostile.py [--bin .build/release] [--messages 3000] [--hostile 1000] [--patience SECONDS] [--only KIND,…]
 
 First mail for ten good destinations alone, twice; then for each kind of bad peer the same mail while many messages wait for
-the bad one. `--patience 330` also waits out the longest timeouts (RFC 5321 §4.5.3.2) and wants every connection to the bad
+the bad one. `--patience 660` also waits out the longest timeouts (RFC 5321 §4.5.3.2) and wants every connection to the bad
 peer given up by then.
 """
 import argparse, shutil, signal, statistics, sys, tempfile, threading, time
