@@ -74,16 +74,18 @@ final class DeliveryWorker {
         }
     }
 
-    /// Reads a slice of a job's body; nil: it could not be read.
+    /// Reads a slice of a job's body, puts it through `making` on the store's thread, and hands it over; nil: it could not
+    /// be read.
     func read(
         _ run: OutboundJob, _ id: MessageID, from offset: Int, most: Int,
+        making: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 },
         then: @escaping @Sendable (DeliveryWorker, OutboundJob, [UInt8]?) -> Void
     ) {
         let number = run.number
         awaited[number] = run
         let handle = reactor.handle
         let isAsked = parts.gateway.read { (session) throws(StoreError) in
-            try Self.slice(session, id, offset, most)
+            making(try Self.slice(session, id, offset, most))
         } completion: { result in
             _ = handle.post { reactor in
                 guard let worker = DeliveryWorker.of(reactor), let run = worker.awaited[number] else { return }
@@ -96,7 +98,7 @@ final class DeliveryWorker {
             reactor.after(0.05) { [weak self, weak run] in
                 guard let self, let run, self.awaited[number] != nil else { return }
                 guard reactor.now.seconds(since: run.began) < options.planSeconds else { return then(self, run, nil) }
-                read(run, id, from: offset, most: most, then: then)
+                read(run, id, from: offset, most: most, making: making, then: then)
             }
         }
     }

@@ -21,6 +21,8 @@ final class OutboundConnection: ConnectionDriver {
     var batch: [Int] = []
     var pump: BodyPump?
     var pendingChunk: Range<Int>?
+    /// The outcome that stands if the body cannot be converted; the conversion is under way.
+    var heldOutcome: TransferOutcome?
 
     private enum State { case opening, busy, idle, ending }
     private var state = State.opening
@@ -172,10 +174,18 @@ final class OutboundConnection: ConnectionDriver {
             // A transaction that was never submitted.
             if let run {
                 self.run = nil
+                guard heldOutcome == nil else {
+                    worker.contentFailed(run)
+                    return ended()
+                }
                 run.wantsFresh = true
                 worker.connect(run)
             }
         }
+        ended()
+    }
+
+    private func ended() {
         state = .ending
         pump = nil
         worker.connectionClosed(self)
@@ -237,6 +247,7 @@ final class OutboundConnection: ConnectionDriver {
             if tls == nil, host.security != .plain { tls = clearTLS() }
             worker.parts.observer.connectionOpened(isTLS: session.isSecure)
         }
+        guard heldOutcome == nil else { return }
         guard run != nil else {
             if sent >= worker.options.messagesPerConnection { return quit() }
             return worker.connectionFree(self)
@@ -253,7 +264,7 @@ final class OutboundConnection: ConnectionDriver {
     // MARK: Transactions
 
     /// Offers the job's pending recipients, as many as the peer takes at once.
-    private func submit() {
+    func submit() {
         guard let run else { return }
         // RFC 9422 §4.2
         let most = max(1, min(session.capabilities.recipientsMaximum ?? .max, DeliveryJob.recipientsMax))
@@ -278,6 +289,12 @@ final class OutboundConnection: ConnectionDriver {
             run.wantsFresh = true
             return worker.connect(run)
         }
+        if converts(run, outcome) { return }
+        settle(run, outcome)
+    }
+
+    /// Takes the outcome for what it is.
+    func settle(_ run: OutboundJob, _ outcome: TransferOutcome) {
         var verdicts = FailureClassifier.verdicts(for: outcome, host: host.name)
         if hasTimedOut { verdicts = verdicts.map(nameTimeout) }
         var attempt = makeAttempt(run)

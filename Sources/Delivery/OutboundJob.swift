@@ -12,9 +12,11 @@ final class OutboundJob {
 
     let number: Int
     let job: DeliveryJob
-    let record: EnvelopeRecord
+    private(set) var record: EnvelopeRecord
     let began: Instant
     var content: MessageContent
+    /// A peer could not take the body as it was.
+    private(set) var isConverted = false
     /// Nothing goes on before both are there.
     var plan: KnownPlan?
     var isContentAwaited = false
@@ -91,6 +93,15 @@ final class OutboundJob {
 
     /// Its other addresses need not be asked.
     func skipHost() { skippedHosts.insert(candidate.host) }
+
+    // MARK: The body
+
+    /// From now on this is what is sent, as 7-bit lines.
+    func convert(to message: [UInt8]) {
+        isConverted = true
+        content = MessageContent(head: [], body: message)
+        record.bodyType = .sevenBit
+    }
 
     // MARK: What came of it
 
