@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "CEpoll.h"
 
+#include <ifaddrs.h>
 #include <malloc.h>
 
 _Thread_local uint64_t mt_loop_id = 0;
@@ -23,4 +24,26 @@ void mt_tune_heap(int keep) {
     mallopt(M_MMAP_THRESHOLD, 4 << 20);
     mallopt(M_TRIM_THRESHOLD, keep);
     mallopt(M_TOP_PAD, 4 << 20);
+}
+
+int32_t mt_local_addresses(uint8_t *out, int32_t max) {
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) < 0) return -errno;
+    int32_t count = 0;
+    for (struct ifaddrs *i = list; i && count < max; i = i->ifa_next) {
+        if (!i->ifa_addr) continue;
+        uint8_t *entry = out + 17 * (size_t)count;
+        if (i->ifa_addr->sa_family == AF_INET) {
+            entry[0] = 4;
+            memcpy(entry + 1, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, 4);
+        } else if (i->ifa_addr->sa_family == AF_INET6) {
+            entry[0] = 16;
+            memcpy(entry + 1, &((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr, 16);
+        } else {
+            continue;
+        }
+        count++;
+    }
+    freeifaddrs(list);
+    return count;
 }

@@ -165,6 +165,8 @@ extern _Thread_local uint64_t mt_loop_id;
 static inline uint64_t mt_get_loop_id(void) { return mt_loop_id; }
 static inline void mt_set_loop_id(uint64_t id) { mt_loop_id = id; }
 void mt_name_thread(const char *name);
+// The addresses of this machine's interfaces: at most `max` entries of 17 octets, a length (4 or 16) and the address.
+int32_t mt_local_addresses(uint8_t *out, int32_t max);
 /// Keeps freed memory of message bodies (chunks of 256 KiB) in the heap instead of giving each back to the system: half the
 /// CPU of a large message went into mapping and clearing pages. At most `keep` bytes at the top of each arena are kept.
 void mt_tune_heap(int keep);

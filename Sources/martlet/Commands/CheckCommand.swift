@@ -6,6 +6,7 @@ struct CheckCommand: ParsableCommand {
         discussion: "The first word printed is the result. Exits with 0 whatever the result is.",
         subcommands: [
             CheckSPFCommand.self, CheckIPRevCommand.self, CheckDKIMCommand.self, CheckARCCommand.self,
-            CheckDMARCCommand.self, CheckMessageCommand.self,
+            CheckDMARCCommand.self, CheckMessageCommand.self, CheckRouteCommand.self, CheckMTASTSCommand.self,
+            CheckDANECommand.self,
         ])
 }
