@@ -19,14 +19,20 @@ struct ConfigOptions: ParsableArguments {
         help: ArgumentHelp("Overrides a configuration key; may be repeated.", valueName: "key=value"))
     var sets: [String] = []
 
-    var inputs: ConfigInputs {
-        let found = path ?? Self.searched.first { access($0, F_OK) == 0 }
+    var inputs: ConfigInputs { Self.inputs(path: path, sets: sets) }
+
+    /// For commands whose `--set` means something else, too.
+    static func inputs(path: String?, sets: [String] = []) -> ConfigInputs {
+        let found = path ?? searched.first { access($0, F_OK) == 0 }
         return ConfigInputs(path: found, sets: sets, environment: ProcessInfo.processInfo.environment)
     }
 
     /// The configuration; says all that is wrong with it and exits with 78 otherwise.
     func load(fileRequired: Bool = true) throws -> LoadedConfiguration {
-        let inputs = inputs
+        try Self.load(inputs, fileRequired: fileRequired)
+    }
+
+    static func load(_ inputs: ConfigInputs, fileRequired: Bool = true) throws -> LoadedConfiguration {
         if fileRequired, inputs.path == nil {
             Console.error("no configuration found; name one with --config, or write ./config.json (see docs/config.md)")
             throw ExitCode(ExitStatus.configuration)
@@ -41,7 +47,11 @@ struct ConfigOptions: ParsableArguments {
 
     /// Sends the request to the daemon or to the store and shows the answer; the command ends with its status.
     func run(_ request: ControlRequest, json: Bool = false) throws {
-        let loaded = try load()
+        try Self.run(request, json: json, inputs)
+    }
+
+    static func run(_ request: ControlRequest, json: Bool, _ inputs: ConfigInputs) throws {
+        let loaded = try load(inputs)
         let status = ControlCommand.run(request, json ? .json : .text, loaded.configuration, into: Console.sink)
         if status != ExitStatus.success { throw ExitCode(status) }
     }

@@ -101,10 +101,12 @@ package enum ControlCommand {
     }
 
     private static func hooks(_ configuration: Configuration) -> ControlHooks {
-        ControlHooks(
+        var hooks = ControlHooks(
             reload: { .failed("no server is running", ExitStatus.unavailable) }, status: { [] },
             hostname: { configuration.hostname }, now: { SystemTime().wall() },
             certificateKeys: ControlHooks.certificateKeys(configuration))
+        hooks.ledgerPath = configuration.ledgerPath
+        return hooks
     }
 }
 

@@ -33,6 +33,8 @@ package enum ControlRequest: Sendable, Equatable {
     case mailboxRead([UInt8], MessageID, form: ControlMessageForm, offset: Int)
     case mailboxExport([UInt8], folder: [UInt8], ControlExportState)
     case storeVerify(ControlVerifyState)
+    case explain(MessageID)
+    case policyReplay(ControlReplay)
     case status
     case reload
 }
@@ -150,6 +152,10 @@ extension ControlRequest {
             return command("mailbox read", address, id.text, Array(form.rawValue.utf8), Self.bytes(offset))
         case .mailboxExport(let address, let folder, _): return command("mailbox export", address, folder)
         case .storeVerify: return command("store verify")
+        case .explain(let id): return command("explain", id.text)
+        case .policyReplay(let replay):
+            return command("policy replay", Self.bytes(replay.seconds), replay.domain ?? [])
+                + replay.settings.flatMap { [Array($0.name.utf8), Array($0.value.utf8)] }
         case .status: return command("status")
         case .reload: return command("reload")
         }
@@ -163,12 +169,7 @@ extension ControlRequest {
         case ("domain show", 1): self = .domainShow(a[0])
         case ("domain set", 3...):
             guard a.count % 2 == 1 else { return nil }
-            self = .domainSet(
-                a[0],
-                stride(from: 1, to: a.count, by: 2).map {
-                    ControlAssignment(
-                        name: String(decoding: a[$0], as: UTF8.self), value: String(decoding: a[$0 + 1], as: UTF8.self))
-                })
+            self = .domainSet(a[0], Self.assignments(a[1...]))
         case ("domain dns", 1): self = .domainDNS(a[0])
         case ("dkim add", 3):
             self = .dkimAdd(ControlDKIMKey(domain: a[0], selector: a[1], privateKey: Secret(a[2])))
@@ -204,9 +205,25 @@ extension ControlRequest {
             self = .mailboxRead(a[0], id, form: form, offset: offset)
         case ("mailbox export", 2): self = .mailboxExport(a[0], folder: a[1], ControlExportState())
         case ("store verify", 0): self = .storeVerify(ControlVerifyState())
+        case ("explain", 1):
+            guard let id = MessageID(text: a[0]) else { return nil }
+            self = .explain(id)
+        case ("policy replay", 4...):
+            guard a.count % 2 == 0, let seconds = Self.integer(a[0]) else { return nil }
+            self = .policyReplay(
+                ControlReplay(
+                    settings: Self.assignments(a[2...]), domain: a[1].isEmpty ? nil : a[1], seconds: seconds))
         case ("status", 0): self = .status
         case ("reload", 0): self = .reload
         default: return nil
+        }
+    }
+
+    /// Names and values by turns.
+    private static func assignments(_ f: ArraySlice<[UInt8]>) -> [ControlAssignment] {
+        stride(from: f.startIndex, to: f.endIndex - 1, by: 2).map {
+            ControlAssignment(
+                name: String(decoding: f[$0], as: UTF8.self), value: String(decoding: f[$0 + 1], as: UTF8.self))
         }
     }
 

@@ -24,6 +24,9 @@ package struct ControlHooks: Sendable {
     /// SHA-256 of the public keys of the server's certificates, for TLSA records.
     package var certificateKeys: @Sendable () -> [[UInt8]]
 
+    /// The folder of the decision ledger; empty: there is none.
+    package var ledgerPath = ""
+
     package init(
         reload: @escaping @Sendable () -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],
         hostname: @escaping @Sendable () -> String, now: @escaping @Sendable () -> WallTime,
@@ -55,6 +58,8 @@ package struct ControlService: Sendable {
         case .mailboxRead(let address, let id, let form, let offset): mailboxRead(address, id, form, offset, format)
         case .mailboxExport(let address, let folder, let state): mailboxExport(address, folder, state)
         case .storeVerify(let state): storeVerify(state, format)
+        case .explain(let id): explain(id, format)
+        case .policyReplay(let replay): policyReplay(replay, format)
         case .status: status(format)
         case .reload: .reload
         }
@@ -75,7 +80,8 @@ package struct ControlService: Sendable {
         case .aliasAdd(let a, _), .aliasRemove(let a, _): "alias \(ControlText.shown(a))"
         case .mailboxList(let a, _, _), .mailboxExport(let a, _, _): "mailbox \(ControlText.shown(a))"
         case .mailboxRead(_, let id, _, _): "message \(ControlText.shown(id.text))"
-        case .domainList, .accountList, .aliasList, .storeVerify, .status: "store"
+        case .explain(let id): "message \(ControlText.shown(id.text))"
+        case .domainList, .accountList, .aliasList, .storeVerify, .policyReplay, .status: "store"
         case .reload: "configuration"
         }
     }

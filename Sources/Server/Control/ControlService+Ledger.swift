@@ -1,0 +1,153 @@
+import Base
+import CEpoll
+import Ledger
+import Policy
+import Protocols
+import Store
+
+/// What the decision ledger is asked. It is read on a store thread, which may wait for the disk.
+extension ControlService {
+    /// Octets of segments that one piece of a replay reads.
+    private static let pieceOctets = 4 << 20
+    /// A record is in the file this long after the reply, if not before.
+    private static let settleMicroseconds: UInt32 = 150_000
+
+    // MARK: explain
+
+    func explain(_ id: MessageID, _ format: ControlFormat) -> ControlWork {
+        let path = hooks.ledgerPath
+        let now = hooks.now()
+        guard !path.isEmpty else { return Self.noLedger }
+        return .read { (session) throws(StoreError) in
+            let reader = LedgerReader(path: path)
+            var records = reader.records(of: id)
+            if records.isEmpty, now.microseconds / 1_000 - id.milliseconds < 5_000 {
+                _ = usleep(Self.settleMicroseconds)
+                records = reader.records(of: id)
+            }
+            var filter = QueueFilter()
+            filter.message = id
+            let before = QueueRowID(message: MessageID(rawValue: id.rawValue - 1), recipient: Int32.max)
+            let rows = try session.queued(filter, after: before, limit: 100, scanMax: 1_000, at: now).rows
+            let pending = rows.map {
+                Explanation.Pending(
+                    recipient: $0.address, attempts: $0.attempts, next: $0.due, reason: $0.status)
+            }
+            guard let explanation = Explanation.make(records, pending: pending) else { return Self.unknown(id) }
+            switch format {
+            case .text: return ControlAnswer(output: Array((explanation.lines.joined(separator: "\n") + "\n").utf8))
+            case .json:
+                let value = LedgerJSON.value(id, records, explanation, pending)
+                return ControlAnswer(output: value.bytes + [ASCII.lf])
+            }
+        }
+    }
+
+    private static let noLedger = ControlWork.done(
+        .failed("no decisions are recorded: ledger.enabled is false"))
+
+    private static func unknown(_ id: MessageID) -> ControlAnswer {
+        .failed(
+            "nothing is recorded of \(ControlText.shown(id.text)): either it is no id of this server (it stands in the "
+                + "reply, in Received and in the log), or it is older than ledger.max_age and ledger.max_size allow")
+    }
+
+    // MARK: policy replay
+
+    func policyReplay(_ request: ControlReplay, _ format: ControlFormat) -> ControlWork {
+        let path = hooks.ledgerPath
+        guard !path.isEmpty else { return Self.noLedger }
+        var domain: [UInt8]?
+        if let text = request.domain {
+            guard let name = ControlAddress.domain(text) else { return Self.badDomain(text) }
+            domain = name
+        }
+        let replay: PolicyReplay
+        do throws(PolicyReplay.BadSetting) {
+            replay = try PolicyReplay(request.settings.map { (key: $0.name, value: $0.value) }, domain: domain)
+        } catch {
+            return .done(.failed(error.description, ExitStatus.usage))
+        }
+        var state = request
+        let isFirst = state.since == nil
+        let since = state.since ?? WallTime(seconds: max(0, hooks.now().seconds - Int64(clamping: request.seconds)))
+        state.since = since
+        return .read { [state] (_) throws(StoreError) in
+            var piece = ReplayPiece(state: state, format: format)
+            if isFirst, format == .json { piece.output.append(ascii: "{\"changes\":[") }
+            piece.state.cursor = LedgerReader(path: path)
+                .scan(from: state.cursor, since: since, octetsMax: Self.pieceOctets) { record in
+                    if case .decision(let decision) = record { piece.add(decision, replay.decide(decision)) }
+                    return true
+                }
+            if piece.state.cursor == nil { piece.finish() }
+            var answer = ControlAnswer(output: piece.output)
+            if piece.state.cursor != nil { answer.next = .policyReplay(piece.state) }
+            return answer
+        }
+    }
+
+    /// A part of a replay's answer under construction.
+    private struct ReplayPiece {
+        var state: ControlReplay
+        let format: ControlFormat
+        var output: [UInt8] = []
+
+        mutating func add(_ record: DecisionRecord, _ result: PolicyReplay.Result) {
+            switch result {
+            case .notConcerned: return
+            case .incomplete:
+                state.messages += 1
+                state.incomplete += 1
+            case .decided(let changes):
+                state.messages += 1
+                if !changes.isEmpty { state.changed += 1 }
+                for change in changes { add(record, change) }
+            }
+        }
+
+        private mutating func add(_ record: DecisionRecord, _ change: PolicyReplay.Change) {
+            let author = record.results.dmarc?.author ?? []
+            switch format {
+            case .text:
+                let from = author.isEmpty ? "-" : author.shownText
+                let line =
+                    "\(ControlText.shown(record.id.text)) \(ControlText.utc(record.time)) <\(record.sender.shownText)> "
+                    + "\(from) \(change.domain.shownText): \(change.oldAction.rawValue) (\(change.oldRule.rawValue)) -> "
+                    + "\(change.newAction.rawValue) (\(change.newRule.rawValue))\n"
+                output += Array(line.utf8)
+            case .json:
+                if state.rows > 0 { output.append(ASCII.comma) }
+                output +=
+                    JSONValue.object([
+                        JSONMember("id", .text(ControlText.shown(record.id.text))),
+                        JSONMember("time", .text(ControlText.utc(record.time))),
+                        JSONMember("sender", .text(record.sender.shownText)),
+                        JSONMember("author", .text(author.shownText)),
+                        JSONMember("domain", .text(change.domain.shownText)),
+                        JSONMember("old_action", .text(change.oldAction.rawValue)),
+                        JSONMember("old_rule", .text(change.oldRule.rawValue)),
+                        JSONMember("new_action", .text(change.newAction.rawValue)),
+                        JSONMember("new_rule", .text(change.newRule.rawValue)),
+                        JSONMember("reason", .text(change.reason.shownText)),
+                    ]).bytes
+            }
+            state.rows += 1
+        }
+
+        mutating func finish() {
+            switch format {
+            case .text:
+                var line = "\(state.changed) of \(state.messages) messages would change"
+                if state.incomplete > 0 {
+                    line += "; \(state.incomplete) could not be decided again, not all answers were recorded"
+                }
+                output += Array((line + "\n").utf8)
+            case .json:
+                let rest =
+                    "],\"changed\":\(state.changed),\"messages\":\(state.messages),\"incomplete\":\(state.incomplete)}\n"
+                output += Array(rest.utf8)
+            }
+        }
+    }
+}
