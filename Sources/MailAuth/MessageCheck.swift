@@ -60,7 +60,8 @@ package struct MessageCheck: Evaluation, Sendable {
         out.dmarc = dmarc
         guard looksUpIndicators else { return out }
         let selector = BIMISelector.read(dkim.header, dkim: dkim, results: out.dkim, aligned: dmarc.dkimAligned)
-        out.bimi = try BIMICheck(dmarc: dmarc, selector: selector).evaluate(facts)
+        let indicator = try BIMICheck(dmarc: dmarc, selector: selector).evaluate(facts)
+        if indicator.result != .skipped { out.bimi = indicator }
         return out
     }
 

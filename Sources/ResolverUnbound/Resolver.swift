@@ -30,7 +30,8 @@ package final class Resolver: DNSResolver {
         let life = life
         thread = LoopThread.spawn("resolver") {
             do throws(ResolverError) {
-                let loop = try ResolverThread(configuration, limits: limits, inbox: inbox, observer: observer,
+                let loop = try ResolverThread(
+                    configuration, limits: limits, inbox: inbox, observer: observer,
                     life: life)
                 started.set(nil)
                 loop.run()

@@ -15,6 +15,8 @@ import Telemetry
 final class Daemon {
     /// For transactions under way to finish after SIGTERM.
     private static let drainSeconds = 30.0
+    /// For deliveries under way after that.
+    private static let deliveryGraceSeconds = 10.0
     private static let workerThreads = 2
     private static let workerInbox = 256
 
@@ -26,6 +28,7 @@ final class Daemon {
     private let directory = DirectoryPublisher()
     private let store: SQLiteStore
     private let workers: WorkerPool
+    private let delivery: DeliveryService
     private let resolver: Resolver
     private let ledger: LedgerWriter?
     private let services: ServerServices
@@ -47,6 +50,11 @@ final class Daemon {
         ledger = try Self.openLedger(configuration, metrics)
         workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
         let resolver = self.resolver
+        delivery = try DeliveryService(
+            configuration,
+            DeliveryService.Parts(
+                gateway: store.gateway, directory: directory, resolver: resolver, ledger: ledger, metrics: metrics,
+                log: log))
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
             relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
@@ -54,7 +62,8 @@ final class Daemon {
             admission: Admission(
                 maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
             resolver: resolver, auth: configuration.authSettings,
-            dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger, metrics: metrics, log: log)
+            dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger,
+            delivery: delivery, workers: workers, metrics: metrics, log: log)
         listeners = try ListenerSet(configuration)
         try startLoops(configuration)
         health.setListening(true)
@@ -142,7 +151,8 @@ final class Daemon {
                     JSONMember("smtp_sessions", .integer(admission.count)),
                 ]
             },
-            hostname: { hostname }, now: { SystemTime().wall() })
+            hostname: { hostname }, now: { SystemTime().wall() },
+            certificateKeys: ControlHooks.certificateKeys(loaded.configuration))
         return OperatorServices(
             routes: MetricsRoutes(registry: registry, health: health), control: ControlService(hooks: hooks))
     }
@@ -215,6 +225,7 @@ final class Daemon {
         do {
             let fresh = try loaded.reloaded()
             try listeners.reloadTLS(fresh.configuration)
+            try delivery.reload(fresh.configuration)
             log.level = fresh.configuration.logging.level.logLevel
             logChanges(to: fresh)
             loaded = fresh
@@ -251,6 +262,7 @@ final class Daemon {
     func stop() {
         for loop in loops { loop.handle.stop() }
         for loop in loops { loop.thread.join() }
+        delivery.stop(graceSeconds: Self.deliveryGraceSeconds)
         resolver.stop()
         workers.stop()
         store.stop()

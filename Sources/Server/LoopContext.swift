@@ -22,6 +22,8 @@ struct ServerServices: Sendable {
     let dnsHasAnswered: @Sendable () -> Bool
     /// nil: nothing is recorded.
     let ledger: LedgerWriter?
+    let delivery: DeliveryService
+    let workers: WorkerPool
     let metrics: ServerMetrics
     let log: Log
 }
@@ -33,6 +35,7 @@ final class LoopContext {
     var ids: MessageIDSource
     var isDraining = false
     var memo = DNSMemo()
+    let signingKeys = SigningKeyCache()
 
     init(services: ServerServices, reactor: Reactor, loop: Int) {
         self.services = services

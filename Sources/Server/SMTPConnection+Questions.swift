@@ -1,4 +1,6 @@
 import Base
+import Delivery
+import MailAuth
 import Policy
 import Protocols
 import Reactor
@@ -7,7 +9,14 @@ import Telemetry
 
 /// A recipient the directory knows, as RCPT found it.
 struct ResolvedRecipient {
-    let accounts: [AccountID]
+    /// Mailboxes here.
+    var accounts: [AccountID] = []
+    /// Where an alias of ours leads elsewhere.
+    var forwards: [[UInt8]] = []
+    /// The address itself is elsewhere.
+    var isRemote = false
+    /// The sender behind an address that we made for forwarding; the report for it goes there.
+    var bouncesTo: [UInt8]?
 }
 
 extension SMTPConnection {
@@ -43,28 +52,39 @@ extension SMTPConnection {
     }
 
     private func recipient(_ address: MailAddress) -> Answer {
-        let metrics = loop.services.metrics
         let declared = Int(clamping: session.declaredSize ?? 0)
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: declared) {
         case .deliver(let accounts, let forwards):
-            if !forwards.isEmpty { return refuse(.deferred, StoreReplies.noOutboundDelivery) }
             if let most = directory.policy(ofDomain: address.domain)?.maxMessageSize, declared > most {
                 return refuse(.rejected, StoreReplies.tooLargeForRecipient)
             }
-            resolved.append(ResolvedRecipient(accounts: accounts))
-            metrics.recipients.add(.accepted)
-            return .accepted
+            if !forwards.isEmpty, wantsSeal(address.domain) { body.extraHashes = [ARCSealer.bodyKey] }
+            return accept(ResolvedRecipient(accounts: accounts, forwards: forwards))
         case .notLocal:
-            let mayRelay =
-                session.authenticatedIdentity != nil
-                || loop.services.relayNetworks.contains { $0.contains(peerAddress) }
-            return mayRelay
-                ? refuse(.deferred, StoreReplies.noOutboundDelivery) : refuse(.relayDenied, StoreReplies.relayDenied)
+            return clientIsTrusted
+                ? accept(ResolvedRecipient(isRemote: true)) : refuse(.relayDenied, StoreReplies.relayDenied)
+        case .unknown where returnPath(address) != nil:
+            return accept(ResolvedRecipient(bouncesTo: returnPath(address)))
         case .unknown: return refuse(.unknown, StoreReplies.unknownRecipient)
         case .disabled: return refuse(.rejected, StoreReplies.disabledRecipient)
         case .overQuota(let how): return refuse(how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how))
         case .aliasLoop: return refuse(.deferred, StoreReplies.aliasLoop)
         }
+    }
+
+    private func accept(_ recipient: ResolvedRecipient) -> Answer {
+        resolved.append(recipient)
+        loop.services.metrics.recipients.add(.accepted)
+        return .accepted
+    }
+
+    /// The sender behind an address that forwarding made; nil: it is none, or no report comes for it.
+    private func returnPath(_ address: MailAddress) -> [UInt8]? {
+        // RFC 5321 §4.5.5: reports have the null reverse-path.
+        guard sender.isEmpty, let forwarding = loop.services.delivery.forwarding else { return nil }
+        let meaning = forwarding.reversed(address.wire, now: loop.reactor.wall)
+        if case .sender(let first) = meaning { return first }
+        return nil
     }
 
     private func refuse(_ result: RecipientResult, _ reply: Reply) -> Answer {

@@ -19,6 +19,10 @@ final class SMTPConnection: ConnectionDriver {
     let peerAddress: [UInt8]
     var session: SMTPSession
     var body: InboundBody
+    /// The transaction is of a client of ours.
+    var isOwnMail = false
+    /// The id of a message of our own, drawn early for its Message-ID.
+    var ownID: MessageID?
     /// The reverse-path of the transaction.
     var sender: [UInt8] = []
     /// The questions of the message that is arriving; nil when nothing is checked of it.

@@ -24,6 +24,8 @@ package final class ServerMetrics: Sendable {
     package let dns: DNSMetrics
     package let auth: AuthMetrics
     package let ledger: LedgerMetrics
+    package let queue: QueueMetrics
+    package let delivery: OutboundMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -75,6 +77,8 @@ package final class ServerMetrics: Sendable {
         dns = DNSMetrics(r)
         auth = AuthMetrics(r)
         ledger = LedgerMetrics(r)
+        queue = QueueMetrics(r)
+        delivery = OutboundMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }

@@ -19,9 +19,6 @@ enum StoreReplies {
     static let relayDenied = Reply(550, EnhancedStatus(5, 7, 1), "Relaying denied")
     static let tooLargeForRecipient = Reply(
         552, EnhancedStatus(5, 2, 3), "The message is larger than this domain takes")
-    // This server does not send mail yet: a 250 would promise what it cannot keep.
-    static let noOutboundDelivery = Reply(
-        451, EnhancedStatus(4, 4, 0), "Mail to other domains is not delivered from here")
 
     static let verifyNotTold = Reply(252, EnhancedStatus(2, 1, 5), "Send some mail, I will try my best")
 

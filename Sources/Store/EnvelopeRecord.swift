@@ -14,6 +14,8 @@ package struct EnvelopeRecord: Sendable, Equatable {
     package var bodyType = BodyType.sevenBit
     package var smtpUTF8 = false
     package var requireTLS = false
+    /// The sender logged in, came from a network that may relay, or passed the checks: reports reach whom they should.
+    package var isSenderProven = false
     /// Only recipients that came with DSN parameters.
     package var recipients: [Recipient] = []
 
@@ -31,7 +33,7 @@ package struct EnvelopeRecord: Sendable, Equatable {
     }
 
     private enum Tag: UInt8 {
-        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient
+        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient, proven
     }
 
     package init() {}
@@ -72,6 +74,7 @@ package struct EnvelopeRecord: Sendable, Equatable {
         if bodyType != .sevenBit { put(.bodyType, [bodyType.rawValue]) }
         if smtpUTF8 { put(.smtpUTF8, [1]) }
         if requireTLS { put(.requireTLS, [1]) }
+        if isSenderProven { put(.proven, [1]) }
         for r in recipients {
             put(
                 .recipient,
@@ -108,6 +111,7 @@ package struct EnvelopeRecord: Sendable, Equatable {
         case .bodyType: bodyType = BodyType(rawValue: first) ?? .sevenBit
         case .smtpUTF8: smtpUTF8 = true
         case .requireTLS: requireTLS = true
+        case .proven: isSenderProven = true
         case .recipient: readRecipient(value)
         }
     }

@@ -233,7 +233,10 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
         limits.silenceSeconds = 0.1
         limits.probeSeconds = 0.1
         limits.probesAtStart = false
-        let zone = [("dead.example", DNSRecordType.a, FakeNameServer.Behaviour.silent), ("late.example", .a, .from(3, [[192, 0, 2, 7]]))]
+        let zone = [
+            ("dead.example", DNSRecordType.a, FakeNameServer.Behaviour.silent),
+            ("late.example", .a, .from(3, [[192, 0, 2, 7]])),
+        ]
         try with(zone, timeout: 30, limits: limits) { resolver, server in
             let first = try #require(resolver.wait([question("dead.example", .a)]))
             #expect(first.map(\.status) == [.timeout])

@@ -29,7 +29,11 @@ import Testing
             "delivery.max_age=2d", "delivery.delay_warning=0",
             "delivery.routes=[{\"domain\":\"*\",\"to\":\"relay.example\",\"port\":26,\"protocol\":\"lmtp\",\"auth\":\"file:/a\",\"tls\":\"required\"}]",
             "delivery.port=2526", "delivery.local_addresses=127.0.0.1", "web.listen=127.0.0.1:8080",
-            "metrics.listen=[::1]:9", "control.socket=/c.sock", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
+            "metrics.listen=[::1]:9", "control.socket=/c.sock", "auth.enabled=false",
+            "auth.timeout=3s", "auth.max_questions=64", "auth.bimi=false", "ledger.enabled=false",
+            "ledger.max_size=5MiB", "ledger.max_age=2d", "delivery.max_connections_per_destination=7",
+            "delivery.max_messages_per_minute=8", "delivery.ca_file=/ca", "mta_sts.port=8443",
+            "mta_sts.allow_private=true", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
             "tlsrpt.send_reports=true", "logging.level=debug", "logging.format=json",
         ]
         let first = try ConfigLoadTests.load(nil, sets: sets)

@@ -115,7 +115,7 @@ package enum ConfigSchema {
         integer("delivery.queue_workers", \.delivery.queueWorkers, 1...64, "Threads that send mail to other servers."),
         durations(
             "delivery.retry_intervals", \.delivery.retryIntervalSeconds, 1...604_800, reloadable: true,
-            "Waits between attempts; the last one repeats until delivery.max_age."),
+            "Waits between attempts; after the last one they double, up to 48 hours, until delivery.max_age."),
         duration(
             "delivery.max_age", \.delivery.maxAgeSeconds, 60...30 * 86_400, reloadable: true,
             "After this time a message that cannot be delivered goes back to its sender."),
@@ -127,6 +127,21 @@ package enum ConfigSchema {
         texts(
             "delivery.local_addresses", \.delivery.localAddresses, .address,
             "Source addresses of outbound connections; empty: the system chooses."),
+        integer(
+            "delivery.max_connections_per_destination", \.delivery.maxConnectionsPerDestination, 1...4_096,
+            reloadable: true, "Most messages on their way to one destination at once."),
+        integer(
+            "delivery.max_messages_per_minute", \.delivery.maxMessagesPerMinute, 0...1_000_000, reloadable: true,
+            "Most messages a minute to one destination; 0: no limit."),
+        text(
+            "delivery.ca_file", \.delivery.caFile, .path, empty: true,
+            "Root certificates (PEM) that other servers are checked against; empty: the system's."),
+        integer(
+            "mta_sts.port", \.mtaSTS.port, 1...65_535,
+            "Where policies are fetched; another port is for closed networks."),
+        boolean(
+            "mta_sts.allow_private", \.mtaSTS.allowPrivate,
+            "Whether policies may be fetched from addresses that are not public; for closed networks."),
     ]
 
     static let otherSettings = [

@@ -8,6 +8,7 @@ package struct Configuration: Sendable, Equatable {
     package var dns = DNS()
     package var store = StoreFiles()
     package var delivery = Outbound()
+    package var mtaSTS = MTASTS()
     package var web = Web()
     package var metrics = Metrics()
     package var control = Control()
@@ -146,6 +147,17 @@ package struct Configuration: Sendable, Equatable {
         package var routes: [Route] = []
         package var port = 25
         package var localAddresses: [String] = []
+        package var maxConnectionsPerDestination = 20
+        /// To one destination; 0: no limit.
+        package var maxMessagesPerMinute = 0
+        /// PEM file of the roots that other servers' certificates are checked against; empty: the system's.
+        package var caFile = ""
+    }
+
+    /// Fetching other domains' MTA-STS policies.
+    package struct MTASTS: Sendable, Equatable {
+        package var port = 443
+        package var allowPrivate = false
     }
 
     /// Mail for `domain` (`*`: any) goes to `to` and not to its MX.
@@ -161,7 +173,7 @@ package struct Configuration: Sendable, Equatable {
         package enum Transport: String, Sendable, CaseIterable { case smtp, lmtp }
         package enum TLSUse: String, Sendable, CaseIterable {
             case off = "none"
-            case opportunistic, required
+            case opportunistic, required, verified
         }
     }
 

@@ -8,6 +8,15 @@ import Protocols
 ///
 /// Owned by one `SMTPConnection`, on its loop's thread. Bounded: the header by `headerMax`, the rest by `BodyAssembler`.
 struct InboundBody: BodySink {
+    enum Purpose {
+        /// Octets pass as they are.
+        case pass
+        /// From elsewhere: fields in our name go, signatures are hashed.
+        case check
+        /// Of our own: what is missing is added, blind copies go.
+        case submit(now: WallTime, id: MessageID, domain: [UInt8])
+    }
+
     private enum Phase {
         /// Octets pass as they are.
         case passing
@@ -22,8 +31,10 @@ struct InboundBody: BodySink {
     let headerMax: Int
     /// Names in which nobody else may state results.
     let ownNames: [[UInt8]]
-    /// Whether the next body's header is looked at, and its signatures' hashes made.
-    var inspects = false
+    /// What is done with the next message.
+    var purpose = Purpose.pass
+    /// Hashes of the body beside those that its signatures want: for signatures of ours.
+    var extraHashes: [BodyHashKey] = []
     /// Set when the header is complete; taken by the driver, who asks DNS for what it names.
     private(set) var header: InboundHeader?
     private var phase = Phase.passing
@@ -40,7 +51,7 @@ struct InboundBody: BodySink {
     mutating func begin() {
         discard()
         store.begin()
-        phase = inspects ? .header : .passing
+        if case .pass = purpose { phase = .passing } else { phase = .header }
     }
 
     mutating func append(_ bytes: Span<UInt8>) {
@@ -71,7 +82,7 @@ struct InboundBody: BodySink {
 
     /// The whole message for the store, and what the signatures hash of it.
     mutating func take() -> (outcome: BodyAssembler.Outcome, hashes: [BodyHashKey: BodyHash]) {
-        if phase == .header { complete(at: held.count) }
+        if phase == .header { complete(at: held.count, isWhole: true) }
         let isSpoilt = phase == .spoilt
         let hashes = hashers.finish()
         hashers = BodyHashers([])
@@ -104,13 +115,17 @@ struct InboundBody: BodySink {
         return nil
     }
 
-    private mutating func complete(at end: Int) {
-        let found = InboundHeader(Array(held[..<end]), claiming: ownNames)
-        header = found
-        hashers = BodyHashers(found.dkim.bodyKeys + found.arc.bodyKeys)
+    private mutating func complete(at end: Int, isWhole: Bool = false) {
         let whole = held
         held = []
         scanned = 0
+        phase = .body
+        if case .submit(let now, let id, let domain) = purpose {
+            return submit(whole, end, isWhole, now, id, domain)
+        }
+        let found = InboundHeader(Array(whole[..<end]), claiming: ownNames)
+        header = found
+        hashers = BodyHashers(found.dkim.bodyKeys + found.arc.bodyKeys + extraHashes)
         let span = whole.span
         // A line that is no field ends the header for readers, before the empty line does.
         hashers.feed(span.extracting(found.bodyStart..<whole.count))
@@ -120,6 +135,28 @@ struct InboundBody: BodySink {
             next = range.upperBound
         }
         store.append(span.extracting(next..<whole.count))
-        phase = .body
+    }
+
+    /// RFC 6409 §8: what the user's program left out is added, and blind copies stay blind.
+    private mutating func submit(
+        _ whole: [UInt8], _ end: Int, _ isWhole: Bool, _ now: WallTime, _ id: MessageID, _ domain: [UInt8]
+    ) {
+        let start = Array(whole[..<end])
+        guard
+            let fixes = SubmissionFixes(
+                start: start.span, isWhole: isWhole || end == whole.count, now: now, id: id, domain: domain)
+        else {
+            phase = .spoilt
+            return
+        }
+        let fixed = fixes.isEmpty ? start : fixes.applied(to: start)
+        let found = InboundHeader(own: fixed)
+        header = found
+        hashers = BodyHashers(extraHashes)
+        store.append(fixed.span)
+        hashers.feed(fixed.span.extracting(found.bodyStart..<fixed.count))
+        let rest = whole.span.extracting(end..<whole.count)
+        hashers.feed(rest)
+        store.append(rest)
     }
 }

@@ -4,6 +4,8 @@ import Protocols
 
 /// The header of a message that is arriving, taken apart once: what the checks want of it, and which fields have to go.
 struct InboundHeader {
+    /// As it will be sent on: without what was taken out, with what was added.
+    let index: HeaderIndex
     let dkim: DKIMFields
     let arc: ARCFields
     let author: Author
@@ -16,8 +18,10 @@ struct InboundHeader {
 
     static let absent = InboundHeader([], claiming: [])
 
+    /// Mail from elsewhere.
     init(_ bytes: [UInt8], claiming ids: [[UInt8]]) {
         let index = HeaderIndex(bytes)
+        self.index = index
         dkim = DKIMFields(index)
         arc = ARCFields(index)
         author = Self.author(index)
@@ -33,6 +37,19 @@ struct InboundHeader {
     }
 
     private static let resultsName = Array("authentication-results".utf8)
+    /// Mail of our own, after its fix-ups: nothing of it is verified.
+    init(own bytes: [UInt8]) {
+        let none = HeaderIndex([])
+        index = HeaderIndex(bytes)
+        dkim = DKIMFields(none)
+        arc = ARCFields(none)
+        author = Self.author(index)
+        bodyStart = index.bodyStart
+        let header = index
+        messageID = header.places(of: Self.messageIDName).first.map { Self.trimmed(header.value(of: $0)) } ?? []
+        forged = []
+    }
+
     private static let messageIDName = Array("message-id".utf8)
     private static let messageIDMax = 998
 

@@ -18,6 +18,8 @@ struct PendingMessage {
     let check: MessageCheck?
     /// The value of Message-ID.
     let messageID: [UInt8]
+    /// What our own signatures on it are made of; nil: none is wanted.
+    let signing: SigningOrder?
 
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {
@@ -57,6 +59,7 @@ extension Configuration {
     var authSettings: AuthSettings {
         AuthSettings(
             isEnabled: auth.enabled, mode: dmarc.mode == .rfc7489 ? .rfc7489 : .rfc9989,
-            looksUpIndicators: auth.bimi, limits: GatherLimits(questions: auth.maxQuestions, seconds: Double(auth.timeoutSeconds)))
+            looksUpIndicators: auth.bimi,
+            limits: GatherLimits(questions: auth.maxQuestions, seconds: Double(auth.timeoutSeconds)))
     }
 }

@@ -15,8 +15,18 @@ extension SMTPConnection {
     /// At MAIL: who the client is can be asked from here on.
     func beginInquiry() {
         inquiry = nil
-        body.inspects = !clientIsTrusted
-        guard body.inspects, loop.services.auth.isEnabled, let ip = IPAddress(bytes: peerAddress) else { return }
+        body.extraHashes = []
+        ownID = nil
+        isOwnMail = clientIsTrusted
+        if isOwnMail {
+            let id = loop.ids.next(at: loop.reactor.wall)
+            ownID = id
+            body.purpose = .submit(now: loop.reactor.wall, id: id, domain: loop.services.hostname)
+            body.extraHashes = [SubmissionSigner.bodyKey]
+            return
+        }
+        body.purpose = .check
+        guard loop.services.auth.isEnabled, let ip = IPAddress(bytes: peerAddress) else { return }
         inquirySerial &+= 1
         let helo = session.heloName
         let receiver = loop.services.hostname

@@ -26,7 +26,8 @@ extension SMTPConnection {
         out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil && clientIsTrusted)
         out.dmarcMode = Array(loop.services.auth.mode.rawValue.utf8)
         out.verdicts = decision.entries.map { entry in
-            DecisionRecord.Verdict(domain: entry.domain, policy: policy(entry.domain) ?? DomainPolicy(), entry.disposition)
+            DecisionRecord.Verdict(
+                domain: entry.domain, policy: policy(entry.domain) ?? DomainPolicy(), entry.disposition)
         }
         guard let asked else { return out }
         out.facts = asked.gatherer.facts
@@ -63,7 +64,9 @@ extension SMTPConnection {
 
     /// A session that ended without a message although it asked for something and was refused.
     func recordSession(_ c: Connection, _ reason: CloseReason) {
-        guard let ledger = loop.services.ledger, tally.messages == 0, tally.rejected > 0 || trouble != nil else { return }
+        guard let ledger = loop.services.ledger, tally.messages == 0, tally.rejected > 0 || trouble != nil else {
+            return
+        }
         var record = ConnectionRecord(
             id: loop.ids.next(at: loop.reactor.wall), time: loop.reactor.wall, session: sessionFacts,
             reason: Array((trouble.map { "\($0)" } ?? "\(reason)").utf8.prefix(200)))

@@ -23,9 +23,10 @@ extension SMTPConnection {
         }
         loop.services.metrics.bytesReceived.add(size)
         let message = PendingMessage(
-            id: loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope, recipients: recipients,
+            id: ownID ?? loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope,
+            recipients: recipients,
             content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
-            messageID: preparedHeader?.messageID ?? [])
+            messageID: preparedHeader?.messageID ?? [], signing: signing(envelope, recipients, taken.hashes))
         guard message.check != nil else { return conclude(message, AuthResults()) }
         pending = message
         pursueVerdict()
@@ -70,7 +71,9 @@ extension SMTPConnection {
 
     // MARK: Refused
 
-    private func refuse(_ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply, _ record: DecisionRecord?) {
+    private func refuse(
+        _ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply, _ record: DecisionRecord?
+    ) {
         discard(message.content)
         loop.services.metrics.messages.add(listener.label, decision.action == .reject ? .rejected : .deferred)
         loop.services.log.info("refused") {
@@ -92,7 +95,7 @@ extension SMTPConnection {
         if case .spooled(let spool, _) = content { spool.abandon() }
     }
 
-    private func refuseMessage(_ ticket: Ticket, _ reply: Reply) {
+    func refuseMessage(_ ticket: Ticket, _ reply: Reply) {
         inquiry = nil
         preparedHeader = nil
         loop.services.metrics.messages.add(listener.label, .deferred)
@@ -109,12 +112,27 @@ extension SMTPConnection {
     private func store(
         _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ record: DecisionRecord?
     ) {
-        let envelope = message.envelope
         let wall = loop.reactor.wall
-        let request = AcceptRequest(
-            id: message.id, received: wall, sender: envelope.sender?.wire ?? [],
-            trace: trace(message, results, wall), body: message.content,
-            envelope: EnvelopeRecord(envelope, peer: peer).encoded(), local: deliveries(message, decision))
+        let trace = trace(message, results, wall)
+        sign(message, results, trace) { connection, signed in
+            connection.accept(message, decision, trace + signed.signatures, signed.seals, record, wall)
+        }
+    }
+
+    /// Hands the message to the store, and to the scheduler what goes elsewhere.
+    private func accept(
+        _ message: PendingMessage, _ decision: MessageDecision, _ trace: [UInt8], _ seals: [[UInt8]: [UInt8]],
+        _ record: DecisionRecord?, _ wall: WallTime
+    ) {
+        let envelope = message.envelope
+        var origin = EnvelopeRecord(envelope, peer: peer)
+        origin.isSenderProven = message.check == nil || decision.isSenderProven
+        var request = AcceptRequest(
+            id: message.id, received: wall, sender: envelope.sender?.wire ?? [], trace: trace, body: message.content,
+            envelope: origin.encoded(), local: deliveries(message, decision),
+            remote: remoteRecipients(message, seals, wall))
+        let delivery = loop.services.delivery
+        let jobs = delivery.reserve(&request, now: wall)
         let accepted = AcceptedMessage(
             id: message.id, peer: peer, listener: listener.label, sender: request.sender,
             recipients: envelope.recipients.count, size: message.size, began: message.began, record: record)
@@ -122,7 +140,8 @@ extension SMTPConnection {
         let handle = loop.reactor.handle
         let token = self.token
         let ticket = message.ticket
-        let posted = services.gateway.accept(request) { result in
+        let posted = services.gateway.accept(request) { [request] result in
+            delivery.accepted(request, jobs: jobs, isStored: (try? result.get()) != nil)
             // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
             let delivered = handle.post { reactor in
                 services.settle(accepted, result, now: reactor.now)
@@ -131,6 +150,7 @@ extension SMTPConnection {
             if !delivered { services.metrics.mailboxFull.add(.reactor) }
         }
         if !posted {
+            delivery.accepted(request, jobs: jobs, isStored: false)
             services.settle(accepted, .failure(.unavailable(.busy)), now: loop.reactor.now)
             answer(ticket, .refused(StoreReplies.storeBusy))
         }

@@ -1,0 +1,163 @@
+import Base
+import CEpoll
+import Crypto
+import Delivery
+import Handoff
+import Ledger
+import MailAuth
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// Everything that sends mail: scheduler, workers, the policies of other domains. Made and stopped by `Daemon`; what loops
+/// need of it is `Sendable`.
+final class DeliveryService: Sendable {
+    let scheduler: QueueScheduler
+    let forwarding: SRS?
+    private let planner: PlanDriver
+    private let policies: STSPolicyService
+    private let workers: DeliveryWorkerGroup
+
+    struct Parts {
+        let gateway: StoreGateway
+        let directory: DirectoryPublisher
+        let resolver: any DNSResolver
+        let ledger: LedgerWriter?
+        let metrics: ServerMetrics
+        let log: Log
+    }
+
+    init(_ configuration: Configuration, _ parts: Parts) throws {
+        let log = parts.log
+        forwarding = SRS(keys: [try ForwarderKey.load(configuration)])
+        var options = STSPolicyService.Options()
+        options.access = configuration.fetchAccess
+        options.note = { DeliveryLog.policy($0, log) }
+        policies = STSPolicyService(
+            resolver: parts.resolver, storage: StoredPolicies(gateway: parts.gateway, log: log), options: options,
+            wall: { SystemTime().wall() })
+        let random = SystemRandom()
+        planner = PlanDriver(
+            resolver: parts.resolver, sts: policies, rules: try configuration.deliveryRules(),
+            seed: random.bytes(8).reduce(0) { $0 << 8 | UInt64($1) })
+        let owner = random.bytes(7).reduce(Int64(0)) { $0 << 8 | Int64($1) } | 1
+        scheduler = QueueScheduler(
+            owner: LeaseOwner(rawValue: owner), gateway: parts.gateway,
+            configuration: configuration.schedulerConfiguration)
+        let scheduler = scheduler
+        do throws(IOError) {
+            workers = try DeliveryWorkerGroup.start(
+                count: configuration.delivery.queueWorkers, options: try Self.options(configuration), planner: planner,
+                gateway: parts.gateway, observer: parts.metrics.delivery, report: { scheduler.report($0) })
+        } catch {
+            throw StartupError.unavailable("delivery workers: \(error)")
+        }
+        scheduler.start(
+            rules: Self.rules(configuration, parts, forwarding),
+            workers: workers.handles.map { handle in { handle.submit($0) } },
+            observer: QueueObserver(metrics: parts.metrics.queue, log: log))
+    }
+
+    private static func options(_ configuration: Configuration) throws(IOError) -> DeliveryWorkerOptions {
+        do {
+            return try configuration.workerOptions()
+        } catch {
+            throw IOError("\(error)", EINVAL)
+        }
+    }
+
+    private static func rules(_ configuration: Configuration, _ parts: Parts, _ forwarding: SRS?) -> OutcomeRules {
+        var factory = DSNFactory(hostname: Array(configuration.hostname.utf8))
+        factory.forwarding = forwarding
+        let notices = DeliveryNotices(factory: factory, directory: parts.directory, log: parts.log)
+        let schedule = configuration.retrySchedule
+        let ledger = parts.ledger
+        let log = parts.log
+        return OutcomeRules(
+            retrySeconds: { attempts, random in schedule.seconds(afterAttempts: attempts, random: random) },
+            maxAgeSeconds: Double(configuration.delivery.maxAgeSeconds),
+            delayWarningSeconds: Double(configuration.delivery.delayWarningSeconds),
+            notice: { (notice, session) throws(StoreError) in try notices.make(notice, session) },
+            remember: { attempts in
+                for attempt in attempts {
+                    DeliveryLog.attempt(attempt, log)
+                    ledger?.record(LedgerRecord.attempt(attempt).encoded())
+                }
+            })
+    }
+
+    func reload(_ configuration: Configuration) throws {
+        planner.update(try configuration.deliveryRules())
+        scheduler.configure(configuration.schedulerConfiguration)
+    }
+
+    /// Transactions under way may end; everything else is given back to the queue. The store must still run.
+    func stop(graceSeconds: Double) {
+        scheduler.gate.close()
+        workers.stop(graceSeconds: graceSeconds)
+        scheduler.stop()
+        policies.stop()
+    }
+}
+
+/// Log lines of delivery.
+enum DeliveryLog {
+    /// One line a recipient: what became of it at one host.
+    static func attempt(_ attempt: AttemptRecord, _ log: Log) {
+        for recipient in attempt.recipients {
+            switch recipient.result {
+            case .delivered(let code, let text):
+                line("delivered", attempt, recipient, log) {
+                    $0.add("reply", Int(code))
+                    $0.add("text", text)
+                }
+            case .failed(let failure): line(event(failure), attempt, recipient, log) { fields(failure, &$0) }
+            case .passedOn(let failure): line("host_passed_over", attempt, recipient, log) { fields(failure, &$0) }
+            }
+        }
+    }
+
+    private static func event(_ failure: DeliveryFailure) -> StaticString {
+        failure.permanence == .permanent ? "undeliverable" : "deferred"
+    }
+
+    private static func line(
+        _ event: StaticString, _ attempt: AttemptRecord, _ recipient: AttemptRecord.Recipient, _ log: Log,
+        _ more: (inout LogLine) -> Void
+    ) {
+        log.info(event) {
+            $0.add("id", attempt.message.text)
+            $0.add("to", recipient.address)
+            $0.add("host", attempt.host)
+            $0.add("address", attempt.address)
+            if let tls = attempt.tls { $0.add("tls", tls.version.isEmpty ? Array("none".utf8) : tls.version) }
+            more(&$0)
+        }
+    }
+
+    private static func fields(_ failure: DeliveryFailure, _ line: inout LogLine) {
+        if let code = failure.code { line.add("reply", Int(code)) }
+        line.add("source", failure.source.rawValue)
+        line.add("text", failure.text)
+    }
+
+    static func policy(_ note: STSPolicyService.Note, _ log: Log) {
+        switch note {
+        case .fetched(let domain, let id, let mode):
+            log.info("mta_sts_policy") {
+                $0.add("domain", domain)
+                $0.add("policy_id", id)
+                $0.add("mode", mode.rawValue)
+            }
+        case .failed(let domain, let result, let detail, let hasCached):
+            log.warning("mta_sts_failed") {
+                $0.add("domain", domain)
+                $0.add("result", result.rawValue)
+                $0.add("detail", detail)
+                $0.add("cached", hasCached ? "yes" : "no")
+            }
+        }
+    }
+}
