@@ -111,6 +111,8 @@ final class FetchTransfer {
         var result = 0
         guard mt_curl_get_long(handle, CURLINFO_SSL_VERIFYRESULT, &result) == CURLE_OK, result != 0 else { return nil }
         return switch result {
+        // What libcurl starts with: the name was looked at first.
+        case 1: "not for this name"
         case 10: "expired"
         case 18, 19, 20, 21: "no trusted root"
         default: "verification result \(result)"
