@@ -14,7 +14,7 @@ package struct PlanQuestion: Sendable, Hashable {
 
 /// Finds the hosts of a destination. `PlanDriver` asks DNS; tests have a table.
 package protocol DeliveryPlanner: Sendable {
-    /// Calls `done` once, on the thread of `reactor`, never from inside this call.
+    /// Calls `done` once, on the thread of `reactor`, possibly before returning.
     func plan(
         _ question: PlanQuestion, _ reactor: Reactor,
         done: @escaping @Sendable (Reactor, DeliveryPlanVerdict) -> Void)

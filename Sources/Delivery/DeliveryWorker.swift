@@ -117,9 +117,7 @@ final class DeliveryWorker {
     }
 
     func contentFailed(_ run: OutboundJob) {
-        run.failRest(
-            DeliveryFailure(
-                .temporary, .local, EnhancedStatus(4, 3, 0), text: Array("the message could not be read".utf8)))
+        run.failRest(OutboundConnection.unreadable)
         finish(run)
     }
 
@@ -335,7 +333,7 @@ final class DeliveryWorker {
         for run in awaited.values where run.isContentAwaited && run.plan != nil { waiting.append(run) }
         for run in waiting { advance(run) }
         cache.forEachIdle { $0.quit() }
-        reactor.forEachConnection { ($0.driver as? OutboundConnection)?.workerStops() }
+        reactor.forEachConnection { ($0.driver as? OutboundConnection)?.workerStops($0) }
         reactor.after(graceSeconds) { [weak self] in
             guard let self else { return }
             reactor.forEachConnection { $0.close(.stopping) }

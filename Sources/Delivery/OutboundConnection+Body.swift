@@ -5,6 +5,9 @@ import Store
 
 /// How a body goes out: in one write when it is at hand and small, else slice by slice as the peer takes them.
 extension OutboundConnection {
+    static let unreadable = DeliveryFailure(
+        .temporary, .local, EnhancedStatus(4, 3, 0), text: Array("the message could not be read".utf8))
+
     /// Octets written at once at most.
     private static let wholeMax = 196_608
 
@@ -77,6 +80,7 @@ extension OutboundConnection {
         guard c.isOpen else { return }
         guard let bytes, bytes.count == wanted else {
             // Half a message must not get its final dot.
+            ownFailure = Self.unreadable
             return c.close()
         }
         if let range = pendingChunk { return finishChunk(range, bytes, c) }

@@ -23,6 +23,8 @@ final class OutboundConnection: ConnectionDriver {
     var pendingChunk: Range<Int>?
     /// The outcome that stands if the body cannot be converted; the conversion is under way.
     var heldOutcome: TransferOutcome?
+    /// We ended the transaction, not the peer or the network.
+    var ownFailure: DeliveryFailure?
 
     private enum State { case opening, busy, idle, ending }
     private var state = State.opening
@@ -103,10 +105,10 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     /// Transactions under way may end; nothing else goes on.
-    func workerStops() {
+    func workerStops(_ c: Connection) {
         guard state == .opening, let run else { return }
         self.run = nil
-        connection?.close(.stopping)
+        c.close(.stopping)
         worker.advance(run)
     }
 
@@ -115,6 +117,7 @@ final class OutboundConnection: ConnectionDriver {
     func opened(_ c: Connection) {
         connection = c
         wasOpened = true
+        endpoint.downUntil = Instant(nanoseconds: 0)
         tookStage(.connect)
         if host.isImplicitTLS { startTLS(c) }
         armDeadline(c)
@@ -297,6 +300,7 @@ final class OutboundConnection: ConnectionDriver {
     func settle(_ run: OutboundJob, _ outcome: TransferOutcome) {
         var verdicts = FailureClassifier.verdicts(for: outcome, host: host.name)
         if hasTimedOut { verdicts = verdicts.map(nameTimeout) }
+        if let ownFailure { verdicts = verdicts.map { Self.own(ownFailure, $0) } }
         var attempt = makeAttempt(run)
         attempt.recipients = run.settle(
             batch, verdicts, host: host.name, remoteSpeaksDSN: session.capabilities.dsn)
@@ -333,6 +337,13 @@ final class OutboundConnection: ConnectionDriver {
             return FailureClassifier.site(for: failure, host: host.name)
         }
         return .reached
+    }
+
+    private static func own(_ failure: DeliveryFailure, _ verdict: RecipientVerdict) -> RecipientVerdict {
+        switch verdict {
+        case .tryNextHost, .temporary: .temporary(failure)
+        case .delivered, .permanent: verdict
+        }
     }
 
     private func nameTimeout(_ verdict: RecipientVerdict) -> RecipientVerdict {

@@ -464,7 +464,9 @@ import Testing
         bench.submit(bench.job(body: nil, size: 5, id: MessageID(rawValue: 5)))
         #expect(bench.run().first?.results.first?.failure?.permanence == .temporary)
         bench.submit(bench.job(body: nil, size: 500, id: MessageID(rawValue: 5)))
-        #expect(bench.run(2)[1].results.first?.failure?.permanence == .temporary)
+        let failure = bench.run(2)[1].results.first?.failure
+        #expect(failure?.permanence == .temporary)
+        #expect(failure?.source == .local)
         #expect(peer.messages.isEmpty)
     }
 
