@@ -164,7 +164,7 @@ class Lab:
         self.options = options
         self.martlet = os.path.join(options.bin, "martlet")
         self.folder = tempfile.mkdtemp(prefix="martlet-authlab-")
-        key = json.loads(self.run("dkim", "generate", "--json", "--selector", "lab", "lab.example"))
+        key = json.loads(self.run("dkim", "generate", "--type", "rsa", "--json", "--selector", "lab", "lab.example"))
         self.key = self.write("key.pem", key["private_key"].encode())
         self.zone = self.write("zone.json", json.dumps(zone(key["record"])).encode())
         self.dns = subprocess.Popen([sys.executable, fakedns.__file__, "--zone", self.zone, "--port", "0"],

@@ -92,7 +92,7 @@ run() {
     echo "$name: $seconds s"
     # Swift's own crash handler reads freed memory, which AddressSanitizer would report instead of the cause.
     SWIFT_BACKTRACE=enable=no "$out/$name" "$out/corpus/$name" "Tests/Fuzz/corpus/$name" -max_total_time="$seconds" -max_len=16384 \
-        -rss_limit_mb=1024 -timeout=5 -print_final_stats=1 -artifact_prefix="$out/" \
+        -rss_limit_mb=1024 -timeout=30 -print_final_stats=1 -artifact_prefix="$out/" \
         > "$out/$name.log" 2>&1 || { tail -n 40 "$out/$name.log"; echo "$name FAILED" >&2; exit 1; }
     grep -E 'number_of_executed_units|peak_rss_mb' "$out/$name.log"
 }

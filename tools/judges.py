@@ -162,7 +162,7 @@ def more_messages(folders):
                 data = f.read().replace(b"\r\n", b"\n")
             lines = data.split(b"\n\n", 1)[0].split(b"\n")
             fields = [l for l in lines if not l.startswith((b" ", b"\t"))]
-            whole = fields and all(b":" in l and l[0] > 32 and b" " not in l.split(b":")[0] for l in fields)
+            whole = fields and fields[0] == lines[0] and all(b":" in l and l[0] > 32 and b" " not in l.split(b":")[0] for l in fields)
             once = sum(l.lower().startswith(b"from:") for l in lines) == 1
             other = any(l.lower().startswith((b"dkim-signature:", b"arc-")) for l in lines)
             if whole and once and not other and b"\0" not in data and b"\r" not in data and len(data) < 1 << 20:
@@ -230,14 +230,18 @@ class DKIMPy:
             return f.read()
 
     def sign(self, message, algorithm, forms):
-        d = self.dkim.DKIM(message, signature_algorithm=algorithm.encode() + b"-sha256")
+        try:
+            d = self.dkim.DKIM(message, signature_algorithm=algorithm.encode() + b"-sha256")
+        except IndexError:
+            # A header that begins with a continuation is nothing to it.
+            return None
         field = d.sign(algorithm.encode(), DOMAIN.encode(), self.key(algorithm),
                        canonicalize=tuple(f.encode() for f in forms.split("/")))
         return field + message
 
     def verify(self, message):
-        d = self.dkim.DKIM(message)
         try:
+            d = self.dkim.DKIM(message)
             return "pass" if d.verify(dnsfunc=self.text) else "fail"
         except self.dkim.DKIMException as e:
             return f"error ({e})"
