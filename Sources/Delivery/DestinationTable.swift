@@ -368,7 +368,8 @@ package struct DestinationTable<Item> {
     private mutating func failed(_ at: Int, _ now: Instant, _ random: Double) -> Double? {
         // What began before the pause tells nothing new.
         if let until = entries[at].pausedUntil, until > now { return nil }
-        guard entries[at].isProbing || entries[at].feedback.failedCohorts >= limits.cohortsMax else { return nil }
+        guard entries[at].isProbing || entries[at].feedback.failedCohorts >= limits.cohortsMax - Feedback.rounding
+        else { return nil }
         let doubled = limits.pauseSecondsMin * Double(1 << min(20, entries[at].pauses))
         // Spread by a quarter: destinations that died together are not tried together.
         let seconds = min(limits.pauseSecondsMax, doubled) * (0.875 + 0.25 * min(1, max(0, random)))

@@ -10,6 +10,9 @@ package struct Feedback: Sendable, Hashable {
 
     package init(window: Int) { self.window = max(1, window) }
 
+    /// Ten tenths are one.
+    static let rounding = 1e-9
+
     /// `isUsed`: as many transactions were under way as the window allows, else its size was not put to the test.
     package mutating func succeeded(max limit: Int, isUsed: Bool) {
         failedCohorts = 0
@@ -17,7 +20,7 @@ package struct Feedback: Sendable, Hashable {
         balance = Swift.max(0, balance)
         guard isUsed, window < limit else { return }
         balance += 1 / Double(window)
-        if balance >= 1 {
+        if balance >= 1 - Self.rounding {
             window += 1
             balance = 0
         }
@@ -36,7 +39,7 @@ package struct Feedback: Sendable, Hashable {
 
     private mutating func shrink() {
         balance = Swift.min(0, balance) - 1 / Double(window)
-        if balance <= -1 {
+        if balance <= Self.rounding - 1 {
             window = Swift.max(1, window - 1)
             balance = 0
         }

@@ -132,7 +132,7 @@ struct OutcomeRecorder {
 }
 
 /// Collects the news of one job, one notice a kind.
-private struct NoticeBuilder {
+struct NoticeBuilder {
     let job: DeliveryJob
     let now: WallTime
     let until: WallTime
