@@ -17,6 +17,7 @@ struct Martlet: ParsableCommand {
         subcommands: [
             ServeCommand.self, InitCommand.self, ConfigCommand.self, DomainCommand.self, AccountCommand.self,
             AliasCommand.self, MailboxCommand.self, StoreCommand.self, StatusCommand.self, ReloadCommand.self,
-            CheckCommand.self, ExplainCommand.self, PolicyCommand.self, DKIMCommand.self, ARCCommand.self,
+            CheckCommand.self, ExplainCommand.self, PolicyCommand.self, QueueCommand.self, TLSCommand.self,
+            DKIMCommand.self, ARCCommand.self,
         ])
 }

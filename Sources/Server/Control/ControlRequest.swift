@@ -33,6 +33,8 @@ package enum ControlRequest: Sendable, Equatable {
     case mailboxRead([UInt8], MessageID, form: ControlMessageForm, offset: Int)
     case mailboxExport([UInt8], folder: [UInt8], ControlExportState)
     case storeVerify(ControlVerifyState)
+    case queue(ControlQueue)
+    case tlsPeers(ControlTLSPeers)
     case explain(MessageID)
     case policyReplay(ControlReplay)
     case status
@@ -152,6 +154,9 @@ extension ControlRequest {
             return command("mailbox read", address, id.text, Array(form.rawValue.utf8), Self.bytes(offset))
         case .mailboxExport(let address, let folder, _): return command("mailbox export", address, folder)
         case .storeVerify: return command("store verify")
+        case .queue(let queue): return command("queue") + queue.fields
+        case .tlsPeers(let peers):
+            return command("tls peers", Array(peers.requirement.rawValue.utf8), Self.bytes(peers.days))
         case .explain(let id): return command("explain", id.text)
         case .policyReplay(let replay):
             return command("policy replay", Self.bytes(replay.seconds), replay.domain ?? [])
@@ -205,6 +210,14 @@ extension ControlRequest {
             self = .mailboxRead(a[0], id, form: form, offset: offset)
         case ("mailbox export", 2): self = .mailboxExport(a[0], folder: a[1], ControlExportState())
         case ("store verify", 0): self = .storeVerify(ControlVerifyState())
+        case ("queue", 1...):
+            guard let queue = ControlQueue(a) else { return nil }
+            self = .queue(queue)
+        case ("tls peers", 2):
+            guard let days = Self.integer(a[1]),
+                let requirement = ControlTLSPeers.Requirement(rawValue: String(decoding: a[0], as: UTF8.self))
+            else { return nil }
+            self = .tlsPeers(ControlTLSPeers(requirement: requirement, days: days))
         case ("explain", 1):
             guard let id = MessageID(text: a[0]) else { return nil }
             self = .explain(id)

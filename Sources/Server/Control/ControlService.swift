@@ -24,6 +24,7 @@ package struct ControlHooks: Sendable {
     /// SHA-256 of the public keys of the server's certificates, for TLSA records.
     package var certificateKeys: @Sendable () -> [[UInt8]]
 
+    package var queue = ControlQueueHooks()
     /// The folder of the decision ledger; empty: there is none.
     package var ledgerPath = ""
 
@@ -58,6 +59,8 @@ package struct ControlService: Sendable {
         case .mailboxRead(let address, let id, let form, let offset): mailboxRead(address, id, form, offset, format)
         case .mailboxExport(let address, let folder, let state): mailboxExport(address, folder, state)
         case .storeVerify(let state): storeVerify(state, format)
+        case .queue(let queue): queueWork(queue, format)
+        case .tlsPeers(let peers): tlsPeers(peers, format)
         case .explain(let id): explain(id, format)
         case .policyReplay(let replay): policyReplay(replay, format)
         case .status: status(format)
@@ -81,7 +84,8 @@ package struct ControlService: Sendable {
         case .mailboxList(let a, _, _), .mailboxExport(let a, _, _): "mailbox \(ControlText.shown(a))"
         case .mailboxRead(_, let id, _, _): "message \(ControlText.shown(id.text))"
         case .explain(let id): "message \(ControlText.shown(id.text))"
-        case .domainList, .accountList, .aliasList, .storeVerify, .policyReplay, .status: "store"
+        case .queue(let q): q.filter.message.map { "message \(ControlText.shown($0.text))" } ?? "queue"
+        case .domainList, .accountList, .aliasList, .storeVerify, .policyReplay, .status, .tlsPeers: "store"
         case .reload: "configuration"
         }
     }
