@@ -51,11 +51,6 @@ package struct DeliveryPlan: Evaluation {
         return route.host
     }
 
-    /// Whether there is a policy domain.
-    package static func wantsSTS(_ destination: [UInt8], _ rules: DeliveryRules) -> Bool {
-        policyDomain(destination, rules) != nil
-    }
-
     package func evaluate(_ facts: Facts) throws(Missing) -> DeliveryPlanVerdict {
         var verdict = try outcome(facts)
         verdict.policyProblem = verdict.policyProblem ?? stsProblem

@@ -14,7 +14,7 @@ package struct LoopGuard: Sendable {
 
     /// Lower-case A-labels.
     package var names: Set<[UInt8]>
-    /// Ours on every port (`delivery.local_addresses`).
+    /// Ours on every port.
     package var addresses: Set<IPAddress>
     /// Where we listen; an unspecified address stands for all of this machine's that are known, and for loopback.
     package var listeners: Set<Endpoint>

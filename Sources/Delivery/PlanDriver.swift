@@ -32,11 +32,14 @@ package final class PlanDriver: DeliveryPlanner {
     ) {
         let rules = rules.withLock { $0 }
         let run = PlanRun(
-            question, rules, resolver, limits, seed: seed.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue,
+            question, rules, resolver, limits,
+            seed: seed.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue,
             handle: reactor.handle, done: done)
-        guard let sts, DeliveryPlan.wantsSTS(question.destination, rules) else { return run.learned(.absent, reactor) }
+        guard let sts, let domain = DeliveryPlan.policyDomain(question.destination, rules) else {
+            return run.learned(.absent, reactor)
+        }
         let handle = reactor.handle
-        let isAsked = sts.lookup(question.destination) { verdict in
+        let isAsked = sts.lookup(domain) { verdict in
             _ = handle.post { run.learned(verdict, $0) }
         }
         guard isAsked else { return run.fail("the policy service is busy", reactor) }

@@ -28,6 +28,7 @@ extension Configuration {
             case .off: .off
             case .opportunistic: .opportunistic
             case .required: .required
+            case .verified: .verified
             }
         var out = DeliveryRoute(
             pattern: pattern(route.domain), host: try host(route), port: UInt16(clamping: route.port),
@@ -77,9 +78,8 @@ extension Configuration {
     }
 
     private var loopGuard: LoopGuard {
-        var out = LoopGuard(names: [Array(hostname.utf8)])
-        out.addresses = Set(delivery.localAddresses.compactMap { IPAddress($0) })
-        let machine = Self.machineAddresses
+        var out = LoopGuard(names: [ASCII.lowercased(Array(hostname.utf8))])
+        let machine = Self.machineAddresses + delivery.localAddresses.compactMap { IPAddress($0) }
         for listener in smtp.listeners {
             guard let address = IPAddress(listener.address.host) else { continue }
             let port = listener.address.port

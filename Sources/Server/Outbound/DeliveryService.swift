@@ -40,7 +40,7 @@ final class DeliveryService: Sendable {
             wall: { SystemTime().wall() })
         let random = SystemRandom()
         planner = PlanDriver(
-            resolver: parts.resolver, sts: policies, rules: try configuration.deliveryRules(),
+            resolver: parts.resolver, sts: policies, rules: try configuration.startRules(),
             seed: random.bytes(8).reduce(0) { $0 << 8 | UInt64($1) })
         let owner = random.bytes(7).reduce(Int64(0)) { $0 << 8 | Int64($1) } | 1
         scheduler = QueueScheduler(
@@ -89,7 +89,7 @@ final class DeliveryService: Sendable {
     }
 
     func reload(_ configuration: Configuration) throws {
-        planner.update(try configuration.deliveryRules())
+        planner.update(try configuration.startRules())
         scheduler.configure(configuration.schedulerConfiguration)
     }
 

@@ -9,20 +9,13 @@ import Reactor
 
 /// The configuration as delivery wants it.
 extension Configuration {
-    func deliveryRules() throws -> DeliveryRules {
-        var rules = DeliveryRules(routes: RouteTable(try delivery.routes.map { try $0.route() }), loopGuard: loopGuard)
-        rules.port = UInt16(clamping: delivery.port)
-        return rules
-    }
-
-    private var loopGuard: LoopGuard {
-        var out = LoopGuard()
-        out.names = [ASCII.lowercased(Array(hostname.utf8))]
-        for listener in smtp.listeners {
-            guard let address = IPAddress(listener.address.host) else { continue }
-            out.listeners.insert(LoopGuard.Endpoint(address: address, port: listener.address.port))
+    /// `deliveryRules`, with what is wrong said as at every start.
+    func startRules() throws(StartupError) -> DeliveryRules {
+        do throws(RouteProblem) {
+            return try deliveryRules()
+        } catch {
+            throw .configuration("\(error)")
         }
-        return out
     }
 
     func workerOptions() throws -> DeliveryWorkerOptions {
@@ -58,41 +51,5 @@ extension Configuration {
 
     var retrySchedule: RetrySchedule {
         RetrySchedule(intervalSeconds: delivery.retryIntervalSeconds, maxAgeSeconds: delivery.maxAgeSeconds)
-    }
-}
-
-extension Configuration.Route {
-    fileprivate func route() throws -> DeliveryRoute {
-        var out = DeliveryRoute(
-            pattern: ASCII.lowercased(Array(domain.utf8)), host: ASCII.lowercased(Array(to.utf8)),
-            port: UInt16(clamping: port), isLMTP: transport == .lmtp, tls: mode)
-        out.credentials = try credentials()
-        return out
-    }
-
-    private var mode: DeliveryRoute.TLSMode {
-        switch tls {
-        case .off: .off
-        case .opportunistic: .opportunistic
-        case .required: .required
-        case .verified: .verified
-        }
-    }
-
-    private func credentials() throws -> RouteCredentials? {
-        if auth.isEmpty { return nil }
-        var text = Array(auth.utf8)
-        if auth.hasPrefix("file:") {
-            let path = String(auth.dropFirst(5))
-            guard case .success(let bytes) = ConfigFile.read(path) else {
-                throw StartupError.configuration("delivery.routes: \(path) cannot be read")
-            }
-            text = bytes
-            while text.last == ASCII.lf || text.last == ASCII.cr { text.removeLast() }
-        }
-        guard let colon = text.firstIndex(of: ASCII.colon), colon > 0 else {
-            throw StartupError.configuration("delivery.routes: auth for \(domain) is not user:password")
-        }
-        return RouteCredentials(user: Array(text[..<colon]), password: Secret(Array(text[(colon + 1)...])))
     }
 }
