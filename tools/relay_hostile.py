@@ -121,7 +121,9 @@ def attack(o, server, good, port, domain, kind, base, base_pss):
         bad.process.send_signal(signal.SIGCONT)
         time.sleep(1)
     if bad:
-        held, taken = bad.totals()["open_max"], bad.totals()["messages"]
+        if kind in TAKES_MAIL:
+            bad.wait(lambda t: domain in t["domains"], 30)
+        held, taken = bad.totals()["open_max"], bad.totals()["domains"].get(domain, 0)
         if o.patience and kind not in TAKES_MAIL and kind != "stopped":
             # New attempts may begin meanwhile; none may be as old as the patience.
             connections = bad.totals()["connections"]
@@ -142,6 +144,8 @@ def attack(o, server, good, port, domain, kind, base, base_pss):
         wrong.append("connections")
     if kind in TAKES_MAIL and taken == 0:
         wrong.append("took nothing")
+    if taken > o.hostile:
+        wrong.append("copies")
     if "TOO FEW" in given_up:
         wrong.append("not given up")
     print(f"{kind}: others {rate:.0f}/s ({rate / base:.2f}), {peak / 1024:.0f} MiB at most, {held} connections at once, "
