@@ -140,7 +140,7 @@ final class Daemon {
         let hostname = loaded.configuration.hostname
         let health = health
         let admission = services.admission
-        let hooks = ControlHooks(
+        var hooks = ControlHooks(
             reload: ControlHooks.reloadBySignal(loaded.inputs),
             status: {
                 [
@@ -153,6 +153,8 @@ final class Daemon {
             },
             hostname: { hostname }, now: { SystemTime().wall() },
             certificateKeys: ControlHooks.certificateKeys(loaded.configuration))
+        hooks.ledgerPath = loaded.configuration.ledgerPath
+        hooks.queue = delivery.controlHooks
         return OperatorServices(
             routes: MetricsRoutes(registry: registry, health: health), control: ControlService(hooks: hooks))
     }

@@ -19,6 +19,7 @@ final class DeliveryService: Sendable {
     private let planner: PlanDriver
     private let policies: STSPolicyService
     private let workers: DeliveryWorkerGroup
+    private let notices: DeliveryNotices
 
     struct Parts {
         let gateway: StoreGateway
@@ -31,7 +32,11 @@ final class DeliveryService: Sendable {
 
     init(_ configuration: Configuration, _ parts: Parts) throws {
         let log = parts.log
-        forwarding = SRS(keys: [try ForwarderKey.load(configuration)])
+        let forwarding = SRS(keys: [try ForwarderKey.load(configuration)])
+        self.forwarding = forwarding
+        var factory = DSNFactory(hostname: Array(configuration.hostname.utf8))
+        factory.forwarding = forwarding
+        notices = DeliveryNotices(factory: factory, directory: parts.directory, log: log)
         var options = STSPolicyService.Options()
         options.access = configuration.fetchAccess
         options.note = { DeliveryLog.policy($0, log) }
@@ -55,7 +60,7 @@ final class DeliveryService: Sendable {
             throw StartupError.unavailable("delivery workers: \(error)")
         }
         scheduler.start(
-            rules: Self.rules(configuration, parts, forwarding),
+            rules: Self.rules(configuration, parts, notices),
             workers: workers.handles.map { handle in { handle.submit($0) } },
             observer: QueueObserver(metrics: parts.metrics.queue, log: log))
     }
@@ -68,10 +73,9 @@ final class DeliveryService: Sendable {
         }
     }
 
-    private static func rules(_ configuration: Configuration, _ parts: Parts, _ forwarding: SRS?) -> OutcomeRules {
-        var factory = DSNFactory(hostname: Array(configuration.hostname.utf8))
-        factory.forwarding = forwarding
-        let notices = DeliveryNotices(factory: factory, directory: parts.directory, log: parts.log)
+    private static func rules(_ configuration: Configuration, _ parts: Parts, _ notices: DeliveryNotices)
+        -> OutcomeRules
+    {
         let schedule = configuration.retrySchedule
         let ledger = parts.ledger
         let log = parts.log
@@ -87,6 +91,26 @@ final class DeliveryService: Sendable {
                 }
             })
     }
+
+    /// What `queue …` commands ask of the running process.
+    var controlHooks: ControlQueueHooks {
+        var out = ControlQueueHooks()
+        let scheduler = scheduler
+        let notices = notices
+        out.owner = scheduler.gate.owner
+        out.changed = { scheduler.noteChanged($0) }
+        out.notice = { (notice, session) throws(StoreError) in try notices.make(notice, session) }
+        out.status = {
+            let answer = Mailbox<SchedulerStatus>(capacity: 2)
+            guard scheduler.status({ _ = answer.post($0) }) else { return nil }
+            answer.wait(timeoutMilliseconds: Self.statusMilliseconds)
+            return answer.next()
+        }
+        return out
+    }
+
+    /// A scheduler that needs longer is too busy to be asked.
+    private static let statusMilliseconds: Int32 = 2_000
 
     func reload(_ configuration: Configuration) throws {
         planner.update(try configuration.startRules())
