@@ -103,7 +103,7 @@ let package = Package(
             [
                 "Base", "Server", "Crypto", "Telemetry", "Protocols", "Policy", "Store", "StoreSQLite", "Reactor",
                 "Handoff",
-                "CEpoll",
+                "CEpoll", "Ledger",
             ]),
         tests("Ledger", ["Base", "Protocols", "Policy", "MailAuth", "Handoff", "Ledger"]),
         tests(

@@ -62,7 +62,8 @@ package struct LedgerReader: Sendable {
         for offset in offsets {
             guard offset >= 0, offset < size else { return false }
             var scanner = FrameScanner(
-                log, from: offset, to: min(size, offset + LedgerFrame.headOctets + LedgerBounds.octets))
+                log, from: offset, to: min(size, offset + LedgerFrame.headOctets + LedgerBounds.octets),
+                chunk: FrameScanner.smallChunk)
             guard let frame = scanner.next(), frame.offset == offset, frame.head.id == id.rawValue else { return false }
             if let record = LedgerRecord(scanner.record(frame)) { found.append(record) }
         }

@@ -1,8 +1,11 @@
 /// Reads the records of a segment one after another through one buffer. What is torn or damaged is passed over: the next
 /// record is where the next good frame begins.
 struct FrameScanner {
+    /// Octets of one read when there is much to read, and when one record is wanted.
     private static let chunk = 1 << 18
+    static let smallChunk = 1 << 14
 
+    private let chunk: Int
     private let file: LedgerFile
     private let end: Int
     private var buffer: [UInt8] = []
@@ -21,7 +24,8 @@ struct FrameScanner {
     }
 
     /// From `offset`, which need not be a frame's beginning, to `end`.
-    init(_ file: LedgerFile, from offset: Int = 0, to end: Int) {
+    init(_ file: LedgerFile, from offset: Int = 0, to end: Int, chunk: Int = chunk) {
+        self.chunk = chunk
         self.file = file
         self.end = end
         base = offset
@@ -64,7 +68,7 @@ struct FrameScanner {
         base += at
         at = 0
         let from = base + buffer.count
-        let wanted = min(max(Self.chunk, count - buffer.count), end - from)
+        let wanted = min(max(chunk, count - buffer.count), end - from)
         if wanted > 0 { buffer += file.read(wanted, at: from) }
         return buffer.count >= count
     }

@@ -8,7 +8,7 @@ import Store
 /// What the decision ledger is asked. It is read on a store thread, which may wait for the disk.
 extension ControlService {
     /// Octets of segments that one piece of a replay reads.
-    private static let pieceOctets = 4 << 20
+    private static let pieceOctets = 1 << 20
     /// A record is in the file this long after the reply, if not before.
     private static let settleMicroseconds: UInt32 = 150_000
 

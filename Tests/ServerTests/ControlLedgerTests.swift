@@ -1,0 +1,124 @@
+import Base
+import Foundation
+import Ledger
+import Policy
+import Protocols
+import Server
+import Testing
+
+/// `explain` and `policy replay` on a store of its own, without a daemon.
+@Suite struct ControlLedgerTests {
+    private static let now = Int64(Date().timeIntervalSince1970)
+
+    private static func id(_ n: Int) -> MessageID { MessageID(rawValue: ((now - 100) * 1_000 + Int64(n)) << 21) }
+
+    /// A message that fails DMARC; every other author asks for nothing.
+    private static func record(_ n: Int) -> DecisionRecord {
+        var dmarc = AuthResults.DMARC(result: .fail, author: Array("sender.example".utf8))
+        dmarc.policyDomain = dmarc.author
+        dmarc.policy = n % 2 == 0 ? .reject : .monitor
+        dmarc.applied = dmarc.policy
+        var results = AuthResults()
+        results.dmarc = dmarc
+        let disposition = Disposition.decide(results, DomainPolicy(), Disposition.Facts())
+        var out = DecisionRecord(
+            id: id(n), time: WallTime(seconds: now - 100),
+            session: SessionFacts(listener: Array("mx".utf8), peer: IPAddress(v4: 203, 0, 113, 5)),
+            action: disposition.action, reply: disposition.reply ?? Reply(250, EnhancedStatus(2, 0, 0), "Ok"))
+        out.results = results
+        out.verdicts = [DecisionRecord.Verdict(domain: Array("example.org".utf8), policy: DomainPolicy(), disposition)]
+        return out
+    }
+
+    private func fixture(_ records: Int) throws -> ControlCommandTests.Fixture {
+        let f = ControlCommandTests.Fixture()
+        f.addDomainAndAlice()
+        let writer = try LedgerWriter.open(f.configuration.ledgerPath)
+        for n in 0..<records { writer.record(Self.record(n).encoded()) }
+        writer.stop()
+        return f
+    }
+
+    private func replay(_ key: String, _ value: String, domain: String? = nil, seconds: Int = 3_600) -> ControlRequest {
+        .policyReplay(
+            ControlReplay(
+                settings: [ControlAssignment(name: key, value: value)], domain: domain.map { Array($0.utf8) },
+                seconds: seconds))
+    }
+
+    @Test func aMessageIsExplained() throws {
+        let f = try fixture(10)
+        #expect(f.run(.explain(Self.id(4))) == 0)
+        #expect(f.output.contains(": refused at "))
+        #expect(f.output.contains("example.org: reject by rule dmarc_policy"))
+        #expect(f.run(.explain(Self.id(4)), .json) == 0)
+        let json = try #require(try JSONSerialization.jsonObject(with: Data(f.output.utf8)) as? [String: Any])
+        let decision = try #require(json["decision"] as? [String: Any])
+        #expect(decision["action"] as? String == "reject")
+        #expect((decision["checks"] as? [String: Any])?["dmarc"] is [String: Any])
+        #expect((json["remedies"] as? [String])?.isEmpty == false)
+        #expect((json["attempts"] as? [Any])?.isEmpty == true)
+    }
+
+    @Test func anUnknownIDIsSaidToBeUnknown() throws {
+        let f = try fixture(1)
+        #expect(f.run(.explain(Self.id(99))) == ExitStatus.failure)
+        #expect(f.complaint.contains("ledger.max_age"))
+        #expect(f.output.isEmpty)
+    }
+
+    @Test func aReplayNamesExactlyWhatWouldChange() throws {
+        let f = try fixture(10)
+        #expect(f.run(replay("dmarc_enforce", "false")) == 0)
+        let lines = f.output.split(separator: "\n").map(String.init)
+        #expect(lines.count == 6)
+        #expect(lines.last == "5 of 10 messages would change")
+        for n in stride(from: 0, to: 10, by: 2) {
+            let text = String(decoding: Self.id(n).text, as: UTF8.self)
+            #expect(
+                lines.contains {
+                    $0.hasPrefix(text)
+                        && $0.hasSuffix("example.org: reject (dmarc_policy) -> accept (dmarc_policy)")
+                })
+        }
+        #expect(f.run(replay("broken_from", "accept")) == 0)
+        #expect(f.output == "0 of 10 messages would change\n")
+        #expect(f.run(replay("dmarc_enforce", "false", domain: "Other.example")) == 0)
+        #expect(f.output == "0 of 0 messages would change\n")
+        #expect(f.run(replay("dmarc_enforce", "false", seconds: 10)) == 0)
+        #expect(f.output == "0 of 0 messages would change\n")
+    }
+
+    @Test func aLongReplayComesInPieces() throws {
+        // Above the inbox it could drop: as many as fit, and more than one piece of a mebibyte.
+        let f = try fixture(7_000)
+        #expect(f.run(replay("dmarc_enforce", "false"), .json) == 0)
+        let json = try #require(try JSONSerialization.jsonObject(with: Data(f.output.utf8)) as? [String: Any])
+        #expect(json["messages"] as? Int == 7_000)
+        #expect(json["changed"] as? Int == 3_500)
+        let changes = try #require(json["changes"] as? [[String: Any]])
+        #expect(Set(changes.compactMap { $0["id"] as? String }).count == 3_500)
+        #expect(changes.first?["new_action"] as? String == "accept")
+    }
+
+    @Test func badSettingsAreUsageErrors() throws {
+        let f = try fixture(1)
+        #expect(f.run(replay("dmarc_enforced", "false")) == ExitStatus.usage)
+        #expect(f.run(replay("dmarc_enforce", "perhaps")) == ExitStatus.usage)
+        #expect(f.run(replay("dmarc.mode", "rfc1")) == ExitStatus.usage)
+        #expect(f.run(replay("dmarc_enforce", "false", domain: "no domain")) == ExitStatus.data)
+    }
+
+    @Test func requestsComeOverTheWireAsTheyWere() throws {
+        let list = [ControlAssignment(name: "spf_fail", value: "reject"), ControlAssignment(name: "a", value: "")]
+        for request in [
+            ControlRequest.explain(Self.id(3)),
+            .policyReplay(ControlReplay(settings: list, domain: Array("example.org".utf8), seconds: 604_800)),
+            .policyReplay(ControlReplay(settings: Array(list.prefix(1)), domain: nil, seconds: 1)),
+        ] {
+            let decoded = try #require(ControlRequest.decode(request.frame(.json).payload))
+            #expect(decoded.request == request)
+            #expect(decoded.format == .json)
+        }
+    }
+}
