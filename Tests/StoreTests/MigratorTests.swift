@@ -47,6 +47,32 @@ import Testing
         #expect(try tables(database) == ["a", "b"])
     }
 
+    /// A queue of before deliveries were by destination is one of after.
+    @Test func queueRowsGetTheirDestination() throws {
+        let folder = TestFolder()
+        let database = try open(folder)
+        try Migrator.run(database, migrations: Array(Migrator.all.prefix(2)))
+        let addresses = ["p@Z.Example", "\"a@b\"@y.example", "r@[192.0.2.1]", "u@b\u{FC}cher.example"]
+        for (n, address) in addresses.enumerated() {
+            try database.statement(
+                """
+                INSERT INTO queue_recipient(message, recipient, due, attempts, lease_owner, lease_until,
+                    lease_generation, notify, address, original, status) VALUES(?, 0, 5, 2, 0, 0, 7, 3, ?, x'', x'61')
+                """
+            )
+            .bind(1, n).bind(2, Array(address.utf8)).run()
+        }
+        try Migrator.run(database)
+        let rows = try database.statement(
+            "SELECT site, typeof(site), state, attempts, sender IS NULL, length(prefix) FROM queue_recipient ORDER BY message"
+        )
+        .rows { (row) throws(StoreError) in
+            (row.text(0), row.text(1), [row.int(2), row.int(3), row.int(4), row.int(5)])
+        }
+        #expect(rows.map(\.0) == ["z.example", "y.example", "[192.0.2.1]", "b\u{FC}cher.example"])
+        #expect(Set(rows.map(\.1)) == ["blob"] && Set(rows.map(\.2)) == [[0, 2, 1, 0]])
+    }
+
     /// Applied steps must not change: databases out there were made with them.
     @Test func stepsAreTheOnesThatWereReleased() {
         #expect(Migrator.all.map(\.version) == Array(1...Migrator.all.count))
