@@ -1,5 +1,5 @@
 import Base
-import CEpoll
+import Handoff
 import Ledger
 import Policy
 import Protocols
@@ -10,7 +10,7 @@ extension ControlService {
     /// Octets of segments that one piece of a replay reads.
     private static let pieceOctets = 1 << 20
     /// A record is in the file this long after the reply, if not before.
-    private static let settleMicroseconds: UInt32 = 150_000
+    private static let settleMilliseconds: Int32 = 150
 
     // MARK: explain
 
@@ -22,7 +22,7 @@ extension ControlService {
             let reader = LedgerReader(path: path)
             var records = reader.records(of: id)
             if records.isEmpty, now.microseconds / 1_000 - id.milliseconds < 5_000 {
-                _ = usleep(Self.settleMicroseconds)
+                Mailbox<Void>(capacity: 2).wait(timeoutMilliseconds: Self.settleMilliseconds)
                 records = reader.records(of: id)
             }
             var filter = QueueFilter()
