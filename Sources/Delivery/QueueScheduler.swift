@@ -100,15 +100,3 @@ package final class QueueScheduler: Sendable {
         isHintLost.store(true, ordering: .releasing)
     }
 }
-
-extension QueueScheduler {
-    /// A picture, waited for. Blocks for at most `milliseconds`: for store threads and commands, never for a loop. nil: the
-    /// scheduler did not answer in time.
-    package func statusWaiting(milliseconds: Int32 = 500) -> SchedulerStatus? {
-        let bell = Mailbox<SchedulerStatus>(capacity: 2)
-        guard status({ _ = bell.post($0) }) else { return nil }
-        if let status = bell.next() { return status }
-        bell.wait(timeoutMilliseconds: milliseconds)
-        return bell.next()
-    }
-}
