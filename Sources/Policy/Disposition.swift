@@ -16,6 +16,15 @@ package struct Disposition: Sendable, Hashable {
     /// In rising order of severity.
     package enum Action: String, Sendable, Hashable, CaseIterable {
         case accept, quarantine, postpone = "defer", reject
+
+        fileprivate var severity: Int {
+            switch self {
+            case .accept: 0
+            case .quarantine: 1
+            case .postpone: 2
+            case .reject: 3
+            }
+        }
     }
 
     package enum Rule: String, Sendable, Hashable, CaseIterable {
@@ -69,14 +78,23 @@ package struct Disposition: Sendable, Hashable {
 
     // MARK: The decision
 
-    /// The rules in order; the first that applies decides.
+    /// Whose mail it is, then who wrote it, then what DMARC and the receiver's own rule for SPF ask for: the severer.
     package static func decide(_ results: AuthResults, _ policy: DomainPolicy, _ facts: Facts) -> Disposition {
         if facts.clientIsTrusted { return Disposition(.accept, .trustedClient, "the client is one of ours") }
         if let problem = results.dmarc?.authorProblem, policy.brokenFrom != .accept {
             return brokenFrom(problem, policy.brokenFrom)
         }
-        let passes = results.dmarc?.result == .pass
-        if !passes, let spf = results.spf, let refusal = spfRefusal(spf, results, policy) { return refusal }
+        let decided = byDMARC(results, policy)
+        // The receiver's own rule adds to what the author domain asks for; it never makes less of it.
+        if results.dmarc?.result != .pass, let spf = results.spf, let refusal = spfRefusal(spf, results, policy),
+            refusal.action.severity > decided.action.severity
+        {
+            return refusal
+        }
+        return decided
+    }
+
+    private static func byDMARC(_ results: AuthResults, _ policy: DomainPolicy) -> Disposition {
         guard let dmarc = results.dmarc else { return Disposition(.accept, .noObjection, "DMARC was not evaluated") }
         switch dmarc.result {
         case .pass: return passed(dmarc)

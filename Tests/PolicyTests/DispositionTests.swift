@@ -132,6 +132,26 @@ import Testing
         #expect(decide(results) { $0.spfFail = .reject }.action == .accept)
     }
 
+    @Test(arguments: [
+        (DMARCPolicy.reject, DomainPolicy.Strictness.quarantine, Disposition.Action.reject),
+        (.reject, .reject, .reject), (.quarantine, .quarantine, .quarantine),
+    ])
+    func aRuleForSPFNeverMakesLessOfWhatTheAuthorAsksFor(
+        policy: DMARCPolicy, setting: DomainPolicy.Strictness, action: Disposition.Action
+    ) {
+        let out = decide(failing(policy)) { $0.spfFail = setting }
+        #expect(out.action == action && out.rule == .dmarcPolicy)
+        #expect(decide(failing(.quarantine)) { $0.spfFail = .reject }.rule == .spfFail)
+    }
+
+    @Test func whatIsPutOffIsNotQuarantinedInstead() {
+        var results = failing(.reject)
+        results.dmarc?.result = .temperror
+        results.dmarc?.couldFail = true
+        #expect(decide(results) { $0.spfFail = .quarantine }.action == .postpone)
+        #expect(decide(results) { $0.spfFail = .reject }.action == .reject)
+    }
+
     @Test func theWordsOfAStrangerCannotLeaveTheReply() {
         var results = failing(.monitor)
         results.spf?.explanation = bytes("see\r\n250 2.0.0 ok")
