@@ -40,10 +40,11 @@ extension SMTPConnection {
     }
 
     private func recipients(_ message: PendingMessage, _ decision: MessageDecision) -> [DecisionRecord.Recipient] {
-        message.envelope.recipients.prefix(DecisionRecord.recipientsMax).map { recipient in
+        zip(message.envelope.recipients, message.recipients).prefix(DecisionRecord.recipientsMax).map {
+            recipient, resolved in
             let domain = recipient.address.domain
             let disposition = decision.entries.first { $0.domain == domain }?.disposition
-            let isKept = decision.action == .accept || decision.action == .quarantine
+            let isKept = !resolved.accounts.isEmpty && (decision.action == .accept || decision.action == .quarantine)
             let folder = !isKept ? "" : decision.quarantines(domain) ? "Junk" : "Inbox"
             return DecisionRecord.Recipient(
                 address: recipient.address.wire, domain: domain, action: disposition?.action ?? decision.action,
