@@ -5,7 +5,7 @@
 
 Closes with `N passed, N failed, N skipped`. A client that is not installed skips its tests, loudly.
 """
-import argparse, base64, json, os, re, select, shutil, signal, smtplib, socket, ssl, subprocess, sys, tempfile, time
+import argparse, base64, email, json, os, re, select, shutil, signal, smtplib, socket, ssl, subprocess, sys, tempfile, threading, time
 import traceback, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -470,6 +470,169 @@ def test_socket_activation_and_readiness(_, binary):
         assert s.process.wait(40) == 0
     finally:
         s.__exit__()
+
+
+class Peer:
+    """Another mail server: keeps what it takes, answers RCPT by the local part (`refused`, `busy`)."""
+
+    def __init__(self):
+        self.messages, self.busy = [], set()
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.listen(64)
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                c, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+
+    def serve(self, c):
+        f, recipients, sender = c.makefile("rb"), [], ""
+        c.sendall(b"220 peer.test ESMTP\r\n")
+        for line in f:
+            verb = line[:4].upper()
+            if verb == b"EHLO":
+                c.sendall(b"250-peer.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n")
+            elif verb == b"MAIL":
+                sender, recipients = line[line.index(b"<") + 1:line.index(b">")].decode(), []
+                c.sendall(b"250 2.1.0 ok\r\n")
+            elif verb == b"RCPT":
+                to = line[line.index(b"<") + 1:line.index(b">")].decode()
+                if to.startswith("refused"):
+                    c.sendall(b"550 5.1.1 nobody of that name\r\n")
+                elif to.startswith("busy") and to in self.busy:
+                    c.sendall(b"451 4.7.1 come back later\r\n")
+                else:
+                    recipients.append(to)
+                    c.sendall(b"250 2.1.5 ok\r\n")
+            elif verb == b"DATA":
+                if not recipients:
+                    c.sendall(b"554 5.5.1 no recipients\r\n")
+                    continue
+                c.sendall(b"354 go on\r\n")
+                body = b""
+                for line in f:
+                    if line == b".\r\n":
+                        break
+                    body += line[1:] if line.startswith(b".") else line
+                self.messages.append((sender, recipients, body))
+                c.sendall(b"250 2.0.0 taken\r\n")
+            elif verb == b"QUIT":
+                c.sendall(b"221 2.0.0 bye\r\n")
+                break
+            else:
+                c.sendall(b"250 2.0.0 ok\r\n")
+        c.close()
+
+    def close(self):
+        self.socket.close()
+
+
+def wait_for(what, condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.05)
+
+
+def relay_server(binary, peer):
+    return Server(binary, smtp__relay_networks=["127.0.0.0/8"], delivery__retry_intervals=["1h"],
+                  delivery__routes=[{"domain": "*", "to": "127.0.0.1", "port": peer.port, "tls": "none"}])
+
+
+def test_own_mail_reaches_another_server(_, binary):
+    """From a user to another server: signed, without blind copies, byte-exact; a refusal comes back as a report."""
+    peer = Peer()
+    with relay_server(binary, peer) as s:
+        s.cli("dkim", "generate", "e2e.test", "--algorithm", "ed25519", "--selector", "sel")
+        s.cli("dkim", "activate", "e2e.test", "sel")
+        text = (b"From: alice@e2e.test\r\nBcc: x@y.example\r\nSubject: to-elsewhere\r\n\r\n"
+                b"..two dots\r\n.\r\nend\r\n")
+        with smtplib.SMTP("127.0.0.1", s.submission) as c:
+            c.starttls(context=context())
+            c.login("alice@e2e.test", PASSWORD)
+            c.sendmail("alice@e2e.test", ["far@peer.test", "refused@peer.test", "far2@peer.test"], text)
+        wait_for("message at the peer", lambda: peer.messages)
+        sender, recipients, body = peer.messages[0]
+        assert (sender, recipients) == ("alice@e2e.test", ["far@peer.test", "far2@peer.test"]), peer.messages[0][:2]
+        assert b"\r\n..two dots\r\n.\r\nend\r\n" in body, body
+        assert b"Bcc:" not in body and b"DKIM-Signature: v=1; a=ed25519-sha256" in body, body
+        assert b"\r\nMessage-ID: <" in body and b"\r\nDate: " in body and not body.startswith(b"Return-Path"), body
+        wait_for("report", s.mailbox)
+        report = email.message_from_bytes(s.raw(s.mailbox()[0]["id"]))
+        assert report.get_content_type() == "multipart/report", report.get_content_type()
+        fields = report.get_payload()[1].get_payload()[1]
+        assert "refused@peer.test" in fields["Final-Recipient"], fields.as_string()
+        assert fields["Action"] == "failed" and fields["Status"] == "5.1.1", fields.as_string()
+        assert json.loads(s.cli("queue", "list", "--json").stdout or b"[]") == []
+    peer.close()
+
+
+def test_mail_waits_and_survives_a_kill(_, binary):
+    """What another server puts off stays in the queue, also over a kill -9, and goes when it is told to."""
+    peer = Peer()
+    peer.busy.add("busy@peer.test")
+    s = relay_server(binary, peer)
+    with s:
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            c.sendmail("alice@e2e.test", ["busy@peer.test"], message("waits"))
+        wait_for("refusal in the queue", lambda: b"come back later" in s.cli("queue", "list", "--json").stdout)
+        s.kill()
+        s.start()
+        assert b"busy@peer.test" in s.cli("queue", "list").stdout
+        peer.busy.clear()
+        assert not peer.messages
+        s.cli("queue", "retry", "--to-domain", "peer.test", "--yes")
+        wait_for("message at the peer", lambda: peer.messages)
+        wait_for("empty queue", lambda: b"busy@peer.test" not in s.cli("queue", "list").stdout)
+        assert len(peer.messages) == 1 and b"Subject: waits" in peer.messages[0][2]
+        identifier = re.search(rb"id ([0-9A-Z]{13})", peer.messages[0][2]).group(1).decode()
+        explained = s.cli("explain", identifier).stdout
+        assert b"come back later" in explained and b"delivered: 250" in explained, explained
+    peer.close()
+
+
+def test_forwarding_rewrites_the_sender(_, binary):
+    """A forwarding alias sends on under an address of ours that leads reports back."""
+    peer = Peer()
+    with relay_server(binary, peer) as s:
+        s.cli("alias", "add", "away@e2e.test", "far@peer.test")
+        s.cli("alias", "add", "away@e2e.test", "bob@e2e.test")
+        config = json.load(open(s.config))
+        config["smtp"]["relay_networks"] = []
+        json.dump(config, open(s.config, "w"))
+        s.stop()
+        s.start()
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            c.sendmail("stranger@remote.example", ["away@e2e.test"], message("forwarded"))
+        wait_for("message at the peer", lambda: peer.messages)
+        sender = peer.messages[0][0]
+        assert sender.startswith("SRS0=") and sender.endswith("=remote.example=stranger@e2e.test"), sender
+        assert len(s.mailbox("bob@e2e.test")) == 1
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            c.sendmail("", [sender], message("bounce"))
+        wait_for("report for the first sender", lambda: len(peer.messages) == 2)
+        assert peer.messages[1][:2] == ("", ["stranger@remote.example"]), peer.messages[1][:2]
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            try:
+                c.sendmail("spam@remote.example", [sender], message("no bounce"))
+                raise AssertionError("mail that is no report went through an address made for reports")
+            except smtplib.SMTPRecipientsRefused:
+                pass
+    peer.close()
+
+
+def test_senders_are_judged(_, binary):
+    """Every kind of sender against every kind of domain: see tools/authlab.py."""
+    need("swaks")
+    tool = os.path.join(HERE, "..", "..", "tools", "authlab.py")
+    r = subprocess.run([sys.executable, tool, "--bin", binary], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert r.returncode == 0, r.stdout[-3000:]
 
 
 def fault_server(binary):

@@ -11,7 +11,7 @@ struct InboundHeader {
     let author: Author
     /// The value of Message-ID without its white space; empty: there is none, or it is no id.
     let messageID: [UInt8]
-    /// `Authentication-Results` fields that claim to be ours, in order.
+    /// Fields that only a receiver writes and a stranger wrote: `Authentication-Results` in our name, BIMI's. In order.
     let forged: [Range<Int>]
     /// Where the body begins in what was given.
     let bodyStart: Int
@@ -28,14 +28,16 @@ struct InboundHeader {
         bodyStart = index.bodyStart
         messageID = index.places(of: Self.messageIDName).first.map { Self.trimmed(index.value(of: $0)) } ?? []
         // RFC 8601 §5: what a stranger says in our name is not let through.
-        forged = index.places(of: Self.resultsName).compactMap { place in
-            let field = index.fields[place]
-            let claims = AuthenticationResultsParser.mustRemove(
-                index.bytes.span.extracting(field.value), claiming: ids)
-            return claims ? field.range : nil
+        let claims = index.places(of: Self.resultsName).filter { place in
+            AuthenticationResultsParser.mustRemove(
+                index.bytes.span.extracting(index.fields[place].value), claiming: ids)
         }
+        // What shows a brand's indicator is for the receiver to write, after its own evaluation.
+        let indicators = Self.indicatorNames.flatMap { index.places(of: $0) }
+        forged = (claims + indicators).sorted().map { index.fields[$0].range }
     }
 
+    private static let indicatorNames = ["bimi-indicator", "bimi-location"].map { Array($0.utf8) }
     private static let resultsName = Array("authentication-results".utf8)
     /// Mail of our own, after its fix-ups: nothing of it is verified.
     init(own bytes: [UInt8]) {

@@ -18,6 +18,8 @@ struct PendingMessage {
     let check: MessageCheck?
     /// The value of Message-ID.
     let messageID: [UInt8]
+    /// Fields taken out because they claimed to be ours.
+    let removedClaims: Int
     /// What our own signatures on it are made of; nil: none is wanted.
     let signing: SigningOrder?
 

@@ -20,6 +20,7 @@ extension SMTPConnection {
         out.sender = sender
         out.size = message.size
         out.messageID = message.messageID
+        out.removedClaims = message.removedClaims
         out.recipients = recipients(message, decision)
         out.recipientCount = message.envelope.recipients.count
         out.results = results

@@ -26,7 +26,8 @@ extension SMTPConnection {
             id: ownID ?? loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope,
             recipients: recipients,
             content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
-            messageID: preparedHeader?.messageID ?? [], signing: signing(envelope, recipients, taken.hashes))
+            messageID: preparedHeader?.messageID ?? [], removedClaims: preparedHeader?.forged.count ?? 0,
+            signing: signing(envelope, recipients, taken.hashes))
         guard message.check != nil else { return conclude(message, AuthResults()) }
         pending = message
         pursueVerdict()
