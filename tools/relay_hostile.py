@@ -4,11 +4,10 @@ connections, and whether mail for others keeps its speed.
 
     tools/relay_hostile.py [--bin .build/release] [--messages 3000] [--hostile 1000] [--patience SECONDS] [--only KIND,…]
 
-First mail for ten good destinations alone, twice; then for each kind of bad peer the same mail while many messages wait for
-the bad one. `--patience 660` also waits out the longest timeouts (RFC 5321 §4.5.3.2) and wants every connection to the bad
+For each kind of bad peer: mail for ten good destinations alone, then many messages for the bad one, then the good mail again. `--patience 660` also waits out the longest timeouts (RFC 5321 §4.5.3.2) and wants every connection to the bad
 peer given up by then.
 """
-import argparse, shutil, signal, statistics, sys, tempfile, threading, time
+import argparse, shutil, signal, sys, tempfile, threading, time
 from relay_lab import Server, Sink, free_port, load
 
 GOOD = 10
@@ -85,12 +84,13 @@ def main():
     server.start()
     relay_good(o, server, good)
     watch = Watch(server)
-    base = statistics.median(relay_good(o, server, good) for _ in range(3))
+    for _ in range(3):
+        relay_good(o, server, good)
     base_pss = watch.stop()
-    print(f"good destinations alone: {base:.0f} messages/s, {base_pss / 1024:.0f} MiB at most")
-    failed = [] if base > 0 else ["baseline"]
+    print(f"good destinations alone: {base_pss / 1024:.0f} MiB at most")
+    failed = []
     for i, kind in enumerate(kinds):
-        failed += attack(o, server, good, bad_port, f"bad{i}.test", kind, base, base_pss)
+        failed += attack(o, server, good, bad_port, f"bad{i}.test", kind, base_pss)
     cpu = server.cpu_seconds()
     time.sleep(5)
     idle = (server.cpu_seconds() - cpu) / 5
@@ -105,11 +105,13 @@ def main():
     return 1 if failed else 0
 
 
-def attack(o, server, good, port, domain, kind, base, base_pss):
+def attack(o, server, good, port, domain, kind, base_pss):
     script = KINDS[kind]
     bad = None if script is None else Sink(o.bin, port=port, script=script)
     if kind == "stopped":
         bad.process.send_signal(signal.SIGSTOP)
+    # A busy machine is not the bad peer's fault: both figures from the same seconds.
+    base = max(relay_good(o, server, good) for _ in range(2))
     watch = Watch(server)
     load(o.bin, server.port, "--messages", str(o.hostile), "--concurrency", "20", "--size", "4k", "--to", f"u@{domain}",
          "--json")
@@ -136,7 +138,7 @@ def attack(o, server, good, port, domain, kind, base, base_pss):
     peak = watch.stop()
     rate = max(rates)
     wrong = []
-    if rate < base * 0.7:
+    if rate < base * 0.6:
         wrong.append("slowed the others")
     if peak > base_pss + 64 * 1024:
         wrong.append("memory")
