@@ -2,8 +2,7 @@ import Base
 package import Protocols
 
 /// Everything that is checked of one message, as one evaluation: SPF of both identities, reverse DNS, DKIM, ARC, DMARC.
-/// All questions that can be known are asked side by side, and no signature is verified before every key and every
-/// DMARC record is there, so that a message's signatures are verified once.
+/// All questions that can be known are asked side by side, and no signature is verified before every key is there.
 package struct MessageCheck: Evaluation, Sendable {
     /// Who handed the message over; nil for mail of our own, of which only the signatures mean something.
     private let client: Client?
@@ -16,15 +15,37 @@ package struct MessageCheck: Evaluation, Sendable {
     private let dice: Int
     private let looksUpIndicators: Bool
 
-    package struct Client: Sendable {
+    /// The client's address and names: known at MAIL, so checked before the message comes.
+    package struct Client: Evaluation, Sendable {
         package let iprev: IPRevCheck
         package let helo: SPFCheck
         package let mailFrom: SPFCheck
+        /// Set when all three were evaluated already: with the same facts they come to the same.
+        package var known: Results?
+
+        package struct Results: Sendable {
+            package let iprev: AuthResults.IPRev
+            package let helo: AuthResults.SPF
+            package let spf: AuthResults.SPF
+        }
 
         package init(iprev: IPRevCheck, helo: SPFCheck, mailFrom: SPFCheck) {
             self.iprev = iprev
             self.helo = helo
             self.mailFrom = mailFrom
+        }
+
+        package func evaluate(_ facts: Facts) throws(Missing) -> Results {
+            if let known { return known }
+            var missing = Missing([DNSQuestion]())
+            var iprev: AuthResults.IPRev?
+            var helo: AuthResults.SPF?
+            var spf: AuthResults.SPF?
+            do throws(Missing) { iprev = try self.iprev.evaluate(facts) } catch { missing.merge(error) }
+            do throws(Missing) { helo = try self.helo.evaluate(facts).summary } catch { missing.merge(error) }
+            do throws(Missing) { spf = try mailFrom.evaluate(facts).summary } catch { missing.merge(error) }
+            guard let iprev, let helo, let spf else { throw missing }
+            return Results(iprev: iprev, helo: helo, spf: spf)
         }
     }
 
@@ -52,7 +73,10 @@ package struct MessageCheck: Evaluation, Sendable {
     }
 
     package func evaluate(_ facts: Facts) throws(Missing) -> AuthResults {
-        var out = try gathered(facts)
+        let keys = dkim.questions + arc.questions
+        // With a key still to come, everything else is asked beside it; with all keys there, what DMARC asks further is
+        // rare enough to verify the signatures once more for it.
+        var out = try gathered(facts, isThorough: keys.contains { facts.known($0) == nil })
         out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
         out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
         let dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)
@@ -67,13 +91,22 @@ package struct MessageCheck: Evaluation, Sendable {
 
     /// The part that needs no body: what the client's address and name came to, with every fact that the signatures and
     /// DMARC can want known.
-    private func gathered(_ facts: Facts) throws(Missing) -> AuthResults {
+    private func gathered(_ facts: Facts, isThorough: Bool = true) throws(Missing) -> AuthResults {
         var out = AuthResults()
         var missing = Missing((dkim.questions + arc.questions).filter { facts.known($0) == nil })
         if let client {
-            do throws(Missing) { out.iprev = try client.iprev.evaluate(facts) } catch { missing.merge(error) }
-            do throws(Missing) { out.helo = try client.helo.evaluate(facts).summary } catch { missing.merge(error) }
-            do throws(Missing) { out.spf = try client.mailFrom.evaluate(facts).summary } catch { missing.merge(error) }
+            do throws(Missing) {
+                let results = try client.evaluate(facts)
+                out.iprev = results.iprev
+                out.helo = results.helo
+                out.spf = results.spf
+            } catch {
+                missing.merge(error)
+            }
+        }
+        guard isThorough else {
+            if missing.keys.isEmpty { return out }
+            throw missing
         }
         do throws(Missing) {
             let best = try expectation.evaluate(facts)

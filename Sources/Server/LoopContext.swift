@@ -35,6 +35,7 @@ final class LoopContext {
     var ids: MessageIDSource
     var isDraining = false
     var memo = DNSMemo()
+    var plans = QuestionPlans()
     let signingKeys = SigningKeyCache()
 
     init(services: ServerServices, reactor: Reactor, loop: Int) {

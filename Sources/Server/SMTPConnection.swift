@@ -28,6 +28,8 @@ final class SMTPConnection: ConnectionDriver {
     /// The questions of the message that is arriving; nil when nothing is checked of it.
     var inquiry: Inquiry?
     var inquirySerial: UInt64 = 0
+    /// What this client and its last sender came to.
+    var lastClient: CheckedClient?
     /// The header of the message, once it is complete.
     var preparedHeader: InboundHeader?
     /// The message whose checks wait for DNS.
@@ -104,8 +106,9 @@ final class SMTPConnection: ConnectionDriver {
             let n = session.receive(bytes.extracting(used..<bytes.count), body: &body)
             used += n
             answeredNow = false
-            if body.header != nil { prepare() }
             runEffects(c)
+            // A message that has ended was judged just now; of another, what its header names is asked.
+            if body.header != nil { prepare() }
             // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
             if c.isTLS != wasTLS {
                 if used < bytes.count { noteInjection(bytes.count - used) }

@@ -8,17 +8,18 @@ struct Inquiry {
     /// Tells answers for this message from late ones for the one before.
     let serial: UInt64
     /// Who handed the message over; fixed at MAIL.
-    let client: MessageCheck.Client
+    private(set) var client: MessageCheck.Client
     /// 0 to 99: which share of sampled mail this is (RFC 7489 §6.6.4).
     let dice: Int
     private(set) var gatherer: FactGatherer
     private var inFlight: Set<DNSQuestion> = []
 
-    init(serial: UInt64, client: MessageCheck.Client, dice: Int, limits: GatherLimits) {
+    /// `facts`: what an earlier message of the same client and sender found out, if it was just now.
+    init(serial: UInt64, client: MessageCheck.Client, dice: Int, limits: GatherLimits, facts: Facts = Facts()) {
         self.serial = serial
         self.client = client
         self.dice = dice
-        gatherer = FactGatherer(limits: limits)
+        gatherer = FactGatherer(facts: facts, limits: limits)
     }
 
     enum Step<Verdict> {
@@ -44,6 +45,16 @@ struct Inquiry {
                 let fresh = unknown.filter { inFlight.insert($0).inserted }
                 return .wait(ask: fresh)
             }
+        }
+    }
+
+    /// The client's results hold for the rest of the message, whatever else is learned.
+    mutating func settleClient(_ results: MessageCheck.Client.Results) { client.known = results }
+
+    /// Takes what the memo knows of questions that are likely to be asked.
+    mutating func learn(likely questions: [DNSQuestion], memo: DNSMemo, now: Instant) {
+        for question in questions {
+            if let answer = memo.answer(question, now: now) { gatherer.learn(question, answer) }
         }
     }
 

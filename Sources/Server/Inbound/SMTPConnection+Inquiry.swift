@@ -29,12 +29,22 @@ extension SMTPConnection {
         guard loop.services.auth.isEnabled, let ip = IPAddress(bytes: peerAddress) else { return }
         inquirySerial &+= 1
         let helo = session.heloName
+        if let last = lastClient, last.helo == helo, last.sender == sender,
+            loop.reactor.now.seconds(since: last.at) < CheckedClient.secondsMax
+        {
+            inquiry = Inquiry(
+                serial: inquirySerial, client: last.client, dice: dice, limits: loop.services.auth.limits,
+                facts: last.facts)
+            return
+        }
         let receiver = loop.services.hostname
         let now = loop.reactor.wall
         let client = MessageCheck.Client(
             iprev: IPRevCheck(ip), helo: SPFCheck(ip: ip, helo: helo, receiver: receiver, now: now),
             mailFrom: SPFCheck(ip: ip, helo: helo, mailFrom: sender, receiver: receiver, now: now))
-        inquiry = Inquiry(serial: inquirySerial, client: client, dice: dice, limits: loop.services.auth.limits)
+        var current = Inquiry(serial: inquirySerial, client: client, dice: dice, limits: loop.services.auth.limits)
+        current.learn(likely: loop.plans.client(peerAddress, helo, sender), memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
         prepare()
     }
 
@@ -42,11 +52,33 @@ extension SMTPConnection {
     func prepare() {
         let header = body.takeHeader() ?? preparedHeader
         preparedHeader = header
-        guard pending == nil, var current = inquiry else { return }
-        let check = check(current, header ?? .absent, hashes: [:])
+        guard pending == nil else { return }
+        prepareClient()
+        guard let header, var current = inquiry else { return }
+        let check = check(current, header, hashes: [:])
         // Moved out and back: a copy of the facts for each step would cost more than the step.
         inquiry = nil
         let step = current.advance(MessageCheck.Preparation(check), memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
+        if case .wait(let questions) = step { put(questions) }
+    }
+
+    /// What the client's address and names come to, once.
+    private func prepareClient() {
+        guard var current = inquiry, current.client.known == nil else { return }
+        inquiry = nil
+        let step = current.advance(current.client, memo: loop.memo, now: loop.reactor.now)
+        if case .verdict(let results) = step {
+            current.settleClient(results)
+            loop.plans.keep(peerAddress, session.heloName, sender, current.gatherer.facts.questions)
+            // What DNS trouble left open is asked again for the next message.
+            let isSettled = ![results.spf.result, results.helo.result, results.iprev.result].contains(.temperror)
+            lastClient =
+                isSettled
+                ? CheckedClient(
+                    helo: session.heloName, sender: sender, client: current.client, facts: current.gatherer.facts,
+                    at: loop.reactor.now) : nil
+        }
         inquiry = current
         if case .wait(let questions) = step { put(questions) }
     }
