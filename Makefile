@@ -8,7 +8,7 @@ SWIFT ?= swift
 BINARIES := .build/release
 
 .DEFAULT_GOAL := build
-.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install
+.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install judges auth-lab auth-cost relay-crash relay-hostile relay-compare
 
 # Debian packages: libraries to build with, then tools that tests use.
 setup:
@@ -65,6 +65,25 @@ crash: release bench
 
 hostile: release bench
 	tools/hostile.py
+
+# Signatures and seals of ours judged by others, and theirs by us: wants python3-dkim, opendkim, rspamd.
+judges: release
+	tools/judges.py --bin $(BINARIES)
+
+auth-lab: release
+	tools/authlab.py --bin $(BINARIES)
+
+auth-cost: release bench
+	tools/auth_cost.py --bin $(BINARIES)
+
+relay-crash: release bench
+	tools/relay_crash.py --rounds $(RUNS)
+
+relay-hostile: release bench
+	tools/relay_hostile.py
+
+relay-compare: release bench
+	tools/relay_compare.sh
 
 ci: check test tsan asan
 
