@@ -6,6 +6,18 @@ import Store
 extension SQLiteWriterSession {
     // The hot path: for a message to one mailbox two inserts and nothing else.
     func accept(_ request: AcceptRequest) throws(StoreError) {
+        try keep(request)
+        for report in request.reports {
+            do throws(StoreError) {
+                try keep(report)
+            } catch .notFound {
+                // Found before the first write: the mailbox it is for is gone.
+                continue
+            }
+        }
+    }
+
+    private func keep(_ request: AcceptRequest) throws(StoreError) {
         let local = Self.distinct(request.local)
         guard !local.isEmpty || !request.remote.isEmpty else { throw .invalid("a message without recipients") }
         for delivery in local where mark.accounts[delivery.account] == nil { throw .notFound }

@@ -63,6 +63,21 @@ import Testing
         report(decision).map { String(decoding: $0.body, as: UTF8.self) }
     }
 
+    @Test func onlyWhoAskedHearsOfADelivery() {
+        func recipient(_ name: String, _ notify: DSNNotify) -> RemoteRecipient {
+            RemoteRecipient(address: Array("\(name)@ours.example".utf8), notify: notify.rawValue)
+        }
+        let all = [recipient("a", []), recipient("b", [.success, .failure]), recipient("c", .failure)]
+        let message = Self.message("ann@ours.example", EnvelopeRecord())
+        let notice = DeliveryNotice.delivered(message, to: all, now: Self.now)
+        #expect(notice?.recipients.map(\.recipient) == [all[1]])
+        #expect(notice.map { Self.text(Self.decide($0)) }??.contains("\r\nAction: delivered\r\n") == true)
+        #expect(DeliveryNotice.delivered(message, to: [all[0], all[2]], now: Self.now)?.recipients.isEmpty == nil)
+        #expect(
+            DeliveryNotice.delivered(Self.message("", EnvelopeRecord()), to: all, now: Self.now)?.recipients.isEmpty
+                == nil)
+    }
+
     @Test(
         arguments: [
             (DSNNotify.never, DeliveryNotice.Kind.failed, nil), (.never, .delivered, nil), ([], .failed, "failed"),

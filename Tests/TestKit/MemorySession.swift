@@ -165,6 +165,18 @@ final class MemorySession: StoreWriterSession {
     // MARK: queue
 
     func accept(_ request: AcceptRequest) throws(StoreError) {
+        try keep(request)
+        for report in request.reports {
+            do throws(StoreError) {
+                try keep(report)
+            } catch .notFound {
+                // Found before the first write: the mailbox it is for is gone.
+                continue
+            }
+        }
+    }
+
+    private func keep(_ request: AcceptRequest) throws(StoreError) {
         let places = Set(request.local.map { Place(account: $0.account, folder: $0.folder, message: request.id) })
         guard !places.isEmpty || !request.remote.isEmpty else { throw .invalid("a message without recipients") }
         for place in places where !state.accounts.values.contains(where: { $0.id == place.account }) {

@@ -1,4 +1,5 @@
 import Base
+import Policy
 import Protocols
 import Store
 
@@ -13,6 +14,7 @@ extension StoreContract {
         Case(description: "filters and pages of the queue", run: filters),
         Case(description: "rows grown old", run: aged),
         Case(description: "a notice with what it is about", run: deferralWithNotice),
+        Case(description: "a report kept with its message", run: withReports),
         Case(description: "MTA-STS policies", run: policies),
         Case(description: "results of transport security", run: results),
     ]
@@ -237,6 +239,27 @@ extension StoreContract {
             try s.list(a, folder: .inbox, before: nil, limit: 5).map(\.id.rawValue)
         }
         try require(list == [2], "\(list)")
+    }
+
+    private static func withReports(_ store: StoreClient) throws {
+        let (a, b) = try accounts(store)
+        var asked = request(1, to: [a])
+        asked.reports = [
+            request(2, to: [b]), request(3, to: [AccountID(rawValue: 9_999)]), request(4, remote: ["p@z.example"]),
+        ]
+        _ = store.accept(asked)
+        try store.read { (s) throws(StoreError) in
+            guard try s.list(a, folder: .inbox, before: nil, limit: 5).map(\.id.rawValue) == [1],
+                try s.list(b, folder: .inbox, before: nil, limit: 5).map(\.id.rawValue) == [2],
+                try s.message(MessageID(rawValue: 3)) == nil, try s.nextDue(z) == at(100)
+            else { throw say("report") }
+        }
+        // A message that is not kept has no reports.
+        var refused = request(5, to: [AccountID(rawValue: 9_999)])
+        refused.reports = [request(6, to: [b])]
+        _ = store.accept(refused)
+        let kept = try store.read { (s) throws(StoreError) in try s.message(MessageID(rawValue: 6)) != nil }
+        try require(!kept, "a report of nothing")
     }
 
     private static func policies(_ store: StoreClient) throws {

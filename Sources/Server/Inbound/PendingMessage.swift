@@ -20,6 +20,8 @@ struct PendingMessage {
     let messageID: [UInt8]
     /// Fields taken out because they claimed to be ours.
     let removedClaims: Int
+    /// For a report of its delivery; empty when nobody asked for one.
+    let header: [UInt8]
     /// What our own signatures on it are made of; nil: none is wanted.
     let signing: SigningOrder?
 

@@ -27,6 +27,7 @@ extension SMTPConnection {
             recipients: recipients,
             content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
             messageID: preparedHeader?.messageID ?? [], removedClaims: preparedHeader?.forged.count ?? 0,
+            header: wantsDeliveredReport(envelope) ? preparedHeader?.index.bytes ?? [] : [],
             signing: signing(envelope, recipients, taken.hashes))
         guard message.check != nil else { return conclude(message, AuthResults()) }
         pending = message
@@ -132,6 +133,7 @@ extension SMTPConnection {
             id: message.id, received: wall, sender: envelope.sender?.wire ?? [], trace: trace, body: message.content,
             envelope: origin.encoded(), local: deliveries(message, decision),
             remote: remoteRecipients(message, seals, wall))
+        if let report = deliveredReport(message, request, wall) { request.reports = [report] }
         let delivery = loop.services.delivery
         let jobs = delivery.reserve(&request, now: wall)
         let accepted = AcceptedMessage(
@@ -142,7 +144,9 @@ extension SMTPConnection {
         let token = self.token
         let ticket = message.ticket
         let posted = services.gateway.accept(request) { [request] result in
-            delivery.accepted(request, jobs: jobs, isStored: (try? result.get()) != nil)
+            let isStored = (try? result.get()) != nil
+            delivery.accepted(request, jobs: jobs, isStored: isStored)
+            if isStored, !request.reports.isEmpty { services.metrics.queue.notices.add(.delivered) }
             // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
             let delivered = handle.post { reactor in
                 services.settle(accepted, result, now: reactor.now)

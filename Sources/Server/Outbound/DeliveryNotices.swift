@@ -8,8 +8,8 @@ import Store
 import Synchronization
 import Telemetry
 
-/// Writes the messages that tell senders what became of theirs. Called on a reader thread of the store, one at a time or
-/// several; shareable because all it changes is the source of ids, behind a lock.
+/// Writes the messages that tell senders what became of theirs. Called on reader threads of the store, and on loops of what
+/// mailboxes here take at once; shareable because all it changes is the source of ids, behind a lock.
 final class DeliveryNotices: Sendable {
     /// Ids of messages of our own making: no loop of connections has this number.
     private static let idLoop = 31
@@ -29,10 +29,14 @@ final class DeliveryNotices: Sendable {
 
     /// nil: nobody is told.
     func make(_ notice: DeliveryNotice, _ session: any StoreReaderSession) throws(StoreError) -> AcceptRequest? {
+        let wanted = factory.octetsWanted(for: notice)
+        return make(notice, wanted > 0 ? try original(notice.message, wanted, session) : [])
+    }
+
+    /// `original`: the message's first octets, as many as there are at hand.
+    func make(_ notice: DeliveryNotice, _ original: [UInt8]) -> AcceptRequest? {
         let record = EnvelopeRecord(encoded: notice.message.envelope) ?? EnvelopeRecord()
         let snapshot = directory.current
-        let wanted = factory.octetsWanted(for: notice)
-        let original = wanted > 0 ? try self.original(notice.message, wanted, session) : []
         let random = SystemRandom()
         let context = DSNFactory.Context(
             original: original, isWhole: original.count >= notice.message.trace.count + notice.message.bodySize,

@@ -92,6 +92,11 @@ final class DeliveryService: Sendable {
             })
     }
 
+    /// The report that mailboxes here have taken the message, when its sender asked for it.
+    func deliveredReport(_ notice: DeliveryNotice, original: [UInt8]) -> AcceptRequest? {
+        notices.make(notice, original)
+    }
+
     /// What `queue …` commands ask of the running process.
     var controlHooks: ControlQueueHooks {
         var out = ControlQueueHooks()

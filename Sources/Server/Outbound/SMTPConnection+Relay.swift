@@ -120,6 +120,8 @@ extension DeliveryService {
 
     /// After the store's answer, on whatever thread it comes: the scheduler learns of the rows.
     func accepted(_ request: AcceptRequest, jobs: Int, isStored: Bool) {
+        let reports = isStored ? Set(request.reports.flatMap { $0.remote.map(\.site) }) : []
+        if !reports.isEmpty { scheduler.noteQueued(Array(reports), due: request.received) }
         guard !request.remote.isEmpty else { return }
         guard isStored else { return scheduler.gate.release(jobs) }
         guard jobs > 0 else {
