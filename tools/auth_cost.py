@@ -80,10 +80,11 @@ class Server:
             assert self.process.poll() is None and time.monotonic() < deadline, "the server did not start"
             time.sleep(0.05)
 
-    def load(self, files, seconds=None, messages=None, concurrency=None):
+    def load(self, files, seconds=None, messages=None, concurrency=None, each=0):
+        """`each`: messages on a connection; 0 is no limit."""
         command = [os.path.join(self.o.bin, "martlet-bench"), "load", f"127.0.0.1:{self.port}", "--from", f"alice@{DOMAIN}",
                    "--to", "user@in.example", "--helo", "mail.cost.example", "--concurrency",
-                   str(concurrency or self.o.concurrency), "--json"]
+                   str(concurrency or self.o.concurrency), "--messages-per-connection", str(each), "--json"]
         command += ["--duration", str(seconds)] if seconds else ["--messages", str(messages)]
         for path in files:
             command += ["--message", path]
@@ -203,33 +204,32 @@ def main():
             server.load(signed, messages=200)
         print(f"{MESSAGES} messages of about {o.size} octets, RSA-2048; {o.rounds} rounds of {o.seconds:g} s each, "
               f"{o.concurrency} connections, closed loop")
-        rounds = {"on": [], "off": []}
-        for i in range(o.rounds):
-            for name in ("on", "off") if i % 2 == 0 else ("off", "on"):
-                rounds[name].append(servers[name].load(signed, seconds=o.seconds))
-        alone = {name: servers[name].load(signed, seconds=o.seconds, concurrency=1) for name in servers}
         print(f"{'':<44}{'messages/s':>12}{'CPU us':>9}{'dot to 250, ms: p50':>21}{'p99':>8}{'failed':>8}")
-        for name, text in (("off", "checks off"), ("on", "checks on")):
-            some = rounds[name]
-            print(f"{text:<44}{median(some, lambda r: r['messages_per_second']):>12.0f}{median(some, lambda r: r['cpu_us']):>9.1f}"
-                  f"{median(some, lambda r: r['latency_ms']['dot_250']['p50']):>21.3f}"
-                  f"{median(some, lambda r: r['latency_ms']['dot_250']['p99']):>8.2f}{sum(r['failed'] for r in some):>8}")
-        print("messages/s of each round: " + "; ".join(
-            f"{name} " + " ".join(f"{r['messages_per_second']:.0f}" for r in rounds[name]) for name in rounds))
-        for name, text in (("off", "one connection, checks off"), ("on", "one connection, checks on")):
-            r = alone[name]
-            print(f"{text:<44}{r['messages_per_second']:>12.0f}{r['cpu_us']:>9.1f}{r['latency_ms']['dot_250']['p50']:>21.3f}"
-                  f"{r['latency_ms']['dot_250']['p99']:>8.2f}{r['failed']:>8}")
-        ratio = median(rounds["on"], lambda r: r["messages_per_second"]) / median(rounds["off"], lambda r: r["messages_per_second"])
-        extra = median(rounds["on"], lambda r: r["cpu_us"]) - median(rounds["off"], lambda r: r["cpu_us"])
-        print(f"with checks {ratio * 100:.1f} % of the messages/s without; {extra:.1f} us CPU more a message")
+        everything = []
+        for each, connections in ((0, o.concurrency), (1, o.concurrency), (0, 1)):
+            rounds = {"on": [], "off": []}
+            for i in range(o.rounds):
+                for name in ("on", "off") if i % 2 == 0 else ("off", "on"):
+                    rounds[name].append(
+                        servers[name].load(signed, seconds=o.seconds, concurrency=connections, each=each))
+            everything += rounds["on"]
+            how = f"{connections} connections, {'one message each' if each else 'kept'}" if connections > 1 else "one connection"
+            for name in ("off", "on"):
+                some = rounds[name]
+                print(f"{how + ', checks ' + name:<44}{median(some, lambda r: r['messages_per_second']):>12.0f}"
+                      f"{median(some, lambda r: r['cpu_us']):>9.1f}"
+                      f"{median(some, lambda r: r['latency_ms']['dot_250']['p50']):>21.3f}"
+                      f"{median(some, lambda r: r['latency_ms']['dot_250']['p99']):>8.2f}{sum(r['failed'] for r in some):>8}"
+                      f"   of each round: {' '.join(format(r['messages_per_second'], '.0f') for r in some)}", flush=True)
+            on, off = (median(rounds[n], lambda r: r["messages_per_second"]) for n in ("on", "off"))
+            extra = median(rounds["on"], lambda r: r["cpu_us"]) - median(rounds["off"], lambda r: r["cpu_us"])
+            print(f"    with checks {on / off * 100:.1f} % of the messages/s without; {extra:.1f} us CPU more a message")
         total = {}
-        for r in rounds["on"]:
+        for r in everything:
             for bound, count in r["verdicts"].items():
                 total[bound] = total.get(bound, 0) + count
         print(f"final dot to verdict: {total.get('+Inf', 0):.0f} messages, half at most {quantile(total, 0.5):g} us, "
-              f"99 % at most {quantile(total, 0.99):g} us, 99.9 % at most {quantile(total, 0.999):g} us "
-              f"(one connection: half at most {quantile(alone['on']['verdicts'], 0.5):g} us)")
+              f"99 % at most {quantile(total, 0.99):g} us, 99.9 % at most {quantile(total, 0.999):g} us")
         print("results: " + ", ".join(f"{k} {v:.0f}" for k, v in servers["on"].results().items() if v))
         for server in servers.values():
             server.stop()
