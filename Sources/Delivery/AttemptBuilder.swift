@@ -114,7 +114,12 @@ enum AttemptBuilder {
         var tls = described(base(host), info)
         guard let shown = info.peerCertificate else { return tls }
         tls.isVerified = shown.verified
-        if let kind = shown.failure, host.tested != nil {
+        if host.tested == .webPKI(names: []) {
+            // RFC 8461 §5: in testing mode a host outside the policy gets its mail, and the failure is reported.
+            tls.result = .validationFailure
+            tls.detail = TLSPolicy.notInPolicy
+            tls.isTesting = true
+        } else if let kind = shown.failure, host.tested != nil {
             tls.result = result(of: kind)
             tls.detail = Array(shown.verifyText.utf8)
             tls.isTesting = true

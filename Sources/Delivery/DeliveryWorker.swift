@@ -184,6 +184,7 @@ final class DeliveryWorker {
         recordSkipped(run, verdict)
         switch verdict.outcome {
         case .failed(let failure):
+            if verdict.skipped.isEmpty { recordNoHost(run, verdict, failure) }
             run.failRest(failure)
             // A destination that will never take mail is no reason to let its other mail wait.
             finish(run, site: failure.permanence == .permanent ? .reached : .unreachable(failure))
@@ -207,6 +208,24 @@ final class DeliveryWorker {
             }
             run.attempts.append(attempt)
         }
+    }
+
+    /// There was no host to try: an attempt all the same, for `explain`, and for TLS reports where DNSSEC was the cause.
+    private func recordNoHost(_ run: OutboundJob, _ verdict: DeliveryPlanVerdict, _ failure: DeliveryFailure) {
+        var attempt = makeAttempt(run, host: [])
+        attempt.recipients = run.job.recipients.map {
+            AttemptRecord.Recipient(address: $0.recipient.address, result: .failed(failure))
+        }
+        if let problem = verdict.policyProblem, problem.result == .dnssecInvalid { attempt.tls = Self.tls(problem) }
+        run.attempts.append(attempt)
+    }
+
+    private static func tls(_ problem: TLSPolicyProblem) -> AttemptRecord.TLS {
+        var tls = AttemptRecord.TLS()
+        tls.policies = [problem.policy]
+        tls.result = problem.result
+        tls.detail = problem.detail
+        return tls
     }
 
     func makeAttempt(_ run: OutboundJob, host: [UInt8]) -> AttemptRecord {
@@ -300,11 +319,7 @@ final class DeliveryWorker {
         awaited[run.number] = nil
         if run.madeSession, let problem = run.plan?.verdict?.policyProblem {
             var attempt = makeAttempt(run, host: [])
-            var tls = AttemptRecord.TLS()
-            tls.policies = [problem.policy]
-            tls.result = problem.result
-            tls.detail = problem.detail
-            attempt.tls = tls
+            attempt.tls = Self.tls(problem)
             run.attempts.append(attempt)
         }
         let report = run.report(site: site)

@@ -102,9 +102,11 @@ package enum TLSPolicy {
             return .skip(
                 Refusal(
                     permanence: .temporary, status: EnhancedStatus(4, 7, 5), result: .validationFailure,
-                    detail: Array("the host is not in the domain's MTA-STS policy".utf8)))
+                    detail: notInPolicy))
         }
     }
+
+    static let notInPolicy = Array("the host is not in the domain's MTA-STS policy".utf8)
 
     /// What the route and the message ask for.
     private static func own(_ inputs: Inputs) -> Decision {

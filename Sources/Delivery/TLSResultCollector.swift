@@ -11,9 +11,8 @@ struct TLSResultCollector {
     var isFull: Bool { rows.count >= Self.rowsMax }
 
     mutating func add(_ attempt: AttemptRecord) {
-        // Sessions are counted, not messages.
-        guard !attempt.isReused, let tls = attempt.tls, !attempt.host.isEmpty,
-            tls.result != .success || !tls.version.isEmpty
+        // Sessions are counted, not messages. Trouble with a policy as a whole has no host.
+        guard !attempt.isReused, let tls = attempt.tls, tls.result != .success || !tls.version.isEmpty
         else { return }
         let none = TLSPolicyFact(type: .noPolicyFound, domain: attempt.destination)
         for fact in tls.policies.isEmpty ? [none] : tls.policies where Self.concerns(tls.result, fact.type) {

@@ -41,6 +41,14 @@ import Testing
         #expect(rows([attempt(.certificateExpired, [.sts, .tlsa], version: "")]).count == 2)
     }
 
+    @Test func aPolicyThatCouldNotBeHadCountsWithoutAHost() {
+        var trouble = attempt(.stsPolicyFetchError, [.sts], version: "")
+        trouble.host = []
+        let found = rows([trouble, trouble])
+        #expect(found.map(\.key.result) == [.stsPolicyFetchError])
+        #expect(found.first?.sessions == 2 && found.first?.key.host == [])
+    }
+
     @Test func messagesOnAnOldConnectionAndFailedConnectionsAreNoSessions() {
         var reused = attempt(.success, [.tlsa])
         reused.isReused = true

@@ -41,6 +41,26 @@ import Testing
         #expect(!group.handles[0].submit(bench.job()))
     }
 
+    /// No host to try is an attempt, too; DNSSEC as its cause is for TLS reports.
+    @Test(arguments: [TLSResultType.dnssecInvalid, nil]) func aPlanThatFailsIsAnAttempt(_ cause: TLSResultType?) throws
+    {
+        let bench = try WorkerBench()
+        let failure = DeliveryFailure(.temporary, .dns, EnhancedStatus(4, 4, 3), text: Array("no answer".utf8))
+        var verdict = DeliveryPlanVerdict(outcome: .failed(failure))
+        verdict.policyProblem = cause.map {
+            TLSPolicyProblem(
+                result: $0, detail: Array("bogus".utf8),
+                policy: TLSPolicyFact(type: .tlsa, domain: Array("to.example".utf8)))
+        }
+        bench.planner.verdict.withLock { $0 = verdict }
+        bench.submit(bench.job())
+        let report = try #require(bench.run().first)
+        #expect(report.attempts.count == 1)
+        let attempt = try #require(report.attempts.first)
+        #expect(attempt.host.isEmpty && attempt.tls?.result == cause)
+        #expect(attempt.recipients.map(\.result) == [.failed(failure)])
+    }
+
     @Test func skippedHostsAndPolicyTroubleAreAttempts() throws {
         let bench = try WorkerBench()
         let peer = try bench.peer()

@@ -115,6 +115,19 @@ import Testing
         #expect(tls.isTesting && tls.result != .success)
     }
 
+    /// The host is not in the policy: no certificate makes up for that.
+    @Test func testingModeSaysThatTheHostIsNotInThePolicy() throws {
+        let bench = try WorkerBench()
+        let context = try bench.certificate("mx.example")
+        let peer = try bench.peer { $0.context = context }
+        bench.use([bench.host(peer) { $0.tested = .webPKI(names: []) }])
+        bench.submit(bench.job())
+        let report = try #require(bench.run().first)
+        #expect(report.results.first?.isDelivered == true)
+        let tls = try #require(report.attempts.first?.tls)
+        #expect(tls.isTesting && tls.result == .validationFailure)
+    }
+
     @Test func implicitTLSWithPassword() throws {
         let bench = try WorkerBench()
         let context = try bench.certificate()

@@ -12,7 +12,7 @@ extension Explanation {
     private static func attempt(_ attempt: AttemptRecord) -> [String] {
         var head = "\(ShownText.utc(attempt.began)) for \(attempt.destination.shownText)"
         if attempt.host.isEmpty {
-            head += ": no host to try"
+            head += attempt.recipients.isEmpty ? ": the domain's policy" : ": no host to try"
         } else {
             head += " at \(attempt.host.shownText)"
             if !attempt.address.isEmpty { head += " [\(attempt.address.shownText)]:\(attempt.port)" }

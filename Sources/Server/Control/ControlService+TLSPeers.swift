@@ -8,7 +8,8 @@ extension ControlService {
         let from = today - min(max(request.days, 1), 400) + 1
         return .read { (session) throws(StoreError) in
             var peers: [TLSPeer] = []
-            for row in try session.tlsResults(from: from, to: today) {
+            // Trouble with a policy as a whole is no server's.
+            for row in try session.tlsResults(from: from, to: today) where !row.key.host.isEmpty {
                 if let last = peers.last, last.newest.key.domain == row.key.domain, last.newest.key.host == row.key.host
                 {
                     peers[peers.count - 1].add(row)
