@@ -22,6 +22,8 @@ extension SMTPConnection {
                 originalRecipient: recipient.orcpt ?? [])
         }
         guard let notice = DeliveryNotice.delivered(request.storedMessage, to: reached, now: now) else { return nil }
-        return loop.services.delivery.deliveredReport(notice, original: request.trace + message.header)
+        // With its empty line: a header that ends without one counts as cut.
+        let original = request.trace + message.header + [ASCII.cr, ASCII.lf]
+        return loop.services.delivery.deliveredReport(notice, original: original)
     }
 }
