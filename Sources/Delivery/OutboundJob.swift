@@ -153,7 +153,10 @@ final class OutboundJob {
 
     /// Gives every recipient without a result this one.
     func failRest(_ failure: DeliveryFailure) {
-        for index in results.indices where results[index] == nil { results[index] = .failed(failure) }
+        for index in results.indices where results[index] == nil {
+            results[index] = .failed(failure)
+            endLastAttempt(of: job.recipients[index].recipient.address)
+        }
         pending = []
         passedOn = []
     }

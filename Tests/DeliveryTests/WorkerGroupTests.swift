@@ -41,6 +41,22 @@ import Testing
         #expect(!group.handles[0].submit(bench.job()))
     }
 
+    /// The last of the hosts that were ruled out ends it: there is no next one to be tried.
+    @Test func aPlanWithoutHostsEndsAtTheLastOneRuledOut() throws {
+        let bench = try WorkerBench()
+        let failures = ["a.example", "b.example"].map {
+            FailureClassifier.tls(.dnssecInvalid, detail: [], host: Array($0.utf8))
+        }
+        var verdict = DeliveryPlanVerdict(outcome: .failed(failures[1]))
+        verdict.skipped = failures.map {
+            SkippedHost(name: $0.host, preference: 1, failure: $0, result: .dnssecInvalid)
+        }
+        bench.planner.verdict.withLock { $0 = verdict }
+        bench.submit(bench.job())
+        let report = try #require(bench.run().first)
+        #expect(report.attempts.flatMap(\.recipients).map(\.result) == [.passedOn(failures[0]), .failed(failures[1])])
+    }
+
     /// No host to try is an attempt, too; DNSSEC as its cause is for TLS reports.
     @Test(arguments: [TLSResultType.dnssecInvalid, nil]) func aPlanThatFailsIsAnAttempt(_ cause: TLSResultType?) throws
     {
