@@ -35,10 +35,11 @@ class Case:
     """`want`: per report its fields; None: nothing may come."""
 
     def __init__(self, name, recipients, action=None, sender=f"u0@{HERE}", mail="", group=None, returned="headers",
-                 envid=None, utf8=False, reader=None, kind="rfc822"):
+                 envid=None, utf8=False, reader=None, kind="rfc822", told=None):
         self.name, self.recipients, self.action, self.sender, self.mail = name, recipients, action, sender, mail
         self.group, self.returned, self.envid, self.utf8, self.kind = group or {}, returned, envid, utf8, kind
         self.reader = reader or sender
+        self.told = told or [r for r in recipients if action == "relayed" or not r[0].startswith("ok@")]
 
 
 def cases(sinks):
@@ -85,6 +86,10 @@ def cases(sinks):
         Case("relayed", [(f"ok@{plain}", "NOTIFY=SUCCESS ORCPT=rfc822;r@orig.test")], "relayed", mail="RET=FULL ENVID=e5",
              envid="e5", group={"Action": "relayed", "Status": "2.0.0", "Remote-MTA": remote,
                                 "Original-Recipient": "rfc822; ?r@orig.test", "Will-Retry-Until": None}),
+        Case("alias-elsewhere", [(f"list@{HERE}", "NOTIFY=SUCCESS")], "relayed", told=[(f"ok+1@{plain}", "")],
+             group={"Action": "relayed", "Status": "2.0.0"}),
+        Case("alias-here-too", [(f"both@{HERE}", "NOTIFY=SUCCESS")], "delivered",
+             group={"Action": "delivered", "Status": "2.0.0"}),
         Case("passed-on", [(f"ok@{dsn}", "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;p+2Bq@orig.test")],
              mail="RET=HDRS ENVID=QQ+2B1"),
         Case("remote-sender", [(f"fail@{plain}", "NOTIFY=FAILURE")], "failed", sender="ext@dsn.test", mail="ENVID=e7",
@@ -156,7 +161,7 @@ class Checker:
         self.expect(len(self.parts) == 3, f"{len(self.parts)} parts")
         text, status = self.parts[0], self.parts[1]
         self.expect(text.get_content_type() == "text/plain", "part 1 " + text.get_content_type())
-        for address, _ in self.told():
+        for address, _ in self.case.told:
             self.expect(address in text.get_content(), f"{address} is not in the text")
         is_global = self.case.kind == "global"
         wanted = "message/global-delivery-status" if is_global else "message/delivery-status"
@@ -172,8 +177,8 @@ class Checker:
         self.field(fields, "Original-Envelope-Id", self.case.envid and re.escape(self.case.envid))
         self.field(fields, "Arrival-Date", DATE)
         self.field(fields, "Received-From-MTA", r"dns; ?client\.test")
-        self.expect(len(groups) - 1 == len(self.told()), f"{len(groups) - 1} groups for {len(self.told())}")
-        for group, (address, options) in zip(groups[1:], self.told()):
+        self.expect(len(groups) - 1 == len(self.case.told), f"{len(groups) - 1} groups for {len(self.case.told)}")
+        for group, (address, options) in zip(groups[1:], self.case.told):
             fields = {k: unfold(v) for k, v in group.items()}
             wanted = dict(self.case.group)
             wanted.setdefault("Final-Recipient", f"rfc822; ?{re.escape(address)}")
@@ -181,9 +186,6 @@ class Checker:
                 wanted["Original-Recipient"] = "rfc822; ?" + re.escape(found[1])
             for name, value in wanted.items():
                 self.field(fields, name, value)
-
-    def told(self):
-        return [r for r in self.case.recipients if self.case.action == "relayed" or not r[0].startswith("ok@")]
 
     def field(self, fields, name, wanted):
         value = fields.get(name)
@@ -227,6 +229,9 @@ class Proof:
         self.server.cli("domain", "add", HERE)
         for name in ("u0", "u1"):
             self.server.cli("account", "add", f"{name}@{HERE}", "--password-stdin", input=b"reports-proof-0\n")
+
+        self.server.cli("alias", "add", f"list@{HERE}", "ok+1@plain.test", "ok+2@plain.test")
+        self.server.cli("alias", "add", f"both@{HERE}", f"u1@{HERE}", "ok+3@plain.test")
 
     def reports(self, case):
         """All of them, wherever they went."""

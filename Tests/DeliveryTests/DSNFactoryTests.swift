@@ -63,6 +63,16 @@ import Testing
         report(decision).map { String(decoding: $0.body, as: UTF8.self) }
     }
 
+    // RFC 3461 §5.2.7.3
+    @Test(
+        arguments: [
+            ([], []), (.never, .never), (.success, .never), ([.success, .delay], .delay), (.failure, .failure),
+            ([.success, .failure, .delay], [.failure, .delay]),
+        ] as [(DSNNotify, DSNNotify)])
+    func furtherTargetsDoNotTellOfSuccess(asked: DSNNotify, passedOn: DSNNotify) {
+        #expect(asked.withoutSuccess == passedOn)
+    }
+
     @Test func onlyWhoAskedHearsOfADelivery() {
         func recipient(_ name: String, _ notify: DSNNotify) -> RemoteRecipient {
             RemoteRecipient(address: Array("\(name)@ours.example".utf8), notify: notify.rawValue)

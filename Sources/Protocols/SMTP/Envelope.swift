@@ -12,6 +12,13 @@ package struct DSNNotify: OptionSet, Sendable, Hashable {
     package static let success = DSNNotify(rawValue: 2)
     package static let failure = DSNNotify(rawValue: 4)
     package static let delay = DSNNotify(rawValue: 8)
+
+    /// For who is not to tell of success: what else was asked; nothing at all when that was all.
+    package var withoutSuccess: DSNNotify {
+        guard contains(.success) else { return self }
+        let rest = subtracting(.success)
+        return rest.isEmpty ? .never : rest
+    }
 }
 
 /// One accepted recipient with its DSN parameters. `orcpt` is the validated wire form (`rfc822;xtext`).

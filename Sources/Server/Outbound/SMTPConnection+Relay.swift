@@ -27,12 +27,15 @@ extension SMTPConnection {
             if let first = resolved.bouncesTo, seen.insert(first).inserted {
                 out.append(RemoteRecipient(address: first, notify: DSNNotify.never.rawValue))
             }
+            // RFC 3461 §5.2.7.3: of an alias's targets one tells of success: the mailbox here, or the first elsewhere.
+            var asked = resolved.accounts.isEmpty ? recipient.notify : recipient.notify.withoutSuccess
             for target in resolved.forwards where seen.insert(target).inserted {
                 out.append(
                     RemoteRecipient(
-                        address: target, notify: notify, originalRecipient: original,
+                        address: target, notify: asked.rawValue, originalRecipient: original,
                         sender: forwardingPath(recipient.address, now),
                         prefix: seals[recipient.address.domain] ?? []))
+                asked = asked.withoutSuccess
             }
         }
         return out
