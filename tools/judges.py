@@ -20,7 +20,7 @@ FORMS = ["relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"]
 ALGORITHMS = ["rsa", "ed25519"]
 # What a judge does with which message, and the sentence that says otherwise.
 OPEN_END = ('RFC 6376 §3.4.4: "Ignore all whitespace at the end of lines", and a CRLF is added at the end of a body that '
-            "lacks it; the three judges give three different hashes. Cannot come in by DATA, whose last line is whole")
+            "lacks it; the judges do not agree with each other. Cannot come in by DATA, whose last line is whole")
 NO_LINE = ('RFC 6376 §3.4.3 "If there is no trailing CRLF on the message body, a CRLF is added" and §3.4.4; gives no verdict on '
            "such a body in relaxed form, and fails some in simple form, whoever signed it. The other judges agree with us")
 SPACES = ('RFC 6376 §3.4.4: whitespace at line ends is ignored, then "all empty lines at the end of the message body"; '
