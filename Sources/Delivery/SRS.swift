@@ -35,7 +35,7 @@ package struct SRS: Sendable {
         let local = Array(sender[..<at])
         let from = ASCII.lowercased(Array(sender[(at + 1)...]))
         if from == ASCII.lowercased(domain) { return sender }
-        guard sender.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != ASCII.quote && $0 != ASCII.backslash }),
+        guard sender.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"\"\\[]:;,<>()".utf8.contains($0) }),
             let key = keys.first
         else { return nil }
         let made: [UInt8]

@@ -34,6 +34,9 @@ package struct FactGatherer: Sendable {
         self.limits = limits
     }
 
+    /// Time begins anew with the next round of questions; rounds and questions stay counted.
+    package mutating func renewDeadline() { deadline = nil }
+
     package mutating func learn(_ question: DNSQuestion, _ answer: DNSAnswer) { facts.learn(question, answer) }
 
     package mutating func learn(_ answers: [(DNSQuestion, DNSAnswer)]) {

@@ -74,9 +74,10 @@ package struct MessageCheck: Evaluation, Sendable {
 
     package func evaluate(_ facts: Facts) throws(Missing) -> AuthResults {
         let keys = dkim.questions + arc.questions
-        // With a key still to come, everything else is asked beside it; with all keys there, what DMARC asks further is
+        // With a key or the client still to come, everything else is asked beside them; with all there, what DMARC asks further is
         // rare enough to verify the signatures once more for it.
-        var out = try gathered(facts, isThorough: keys.contains { facts.known($0) == nil })
+        let isEarly = keys.contains { facts.known($0) == nil } || client.map { $0.known == nil } ?? false
+        var out = try gathered(facts, isThorough: isEarly)
         out.dkim = try DKIMCheck(dkim, bodyHashes: bodyHashes, now: now).evaluate(facts).summaries
         out.arc = try ARCCheck(arc, bodyHashes: bodyHashes).evaluate(facts).summary(arc)
         let dmarc = try DMARCCheck(author: author, spf: out.spf, dkim: out.dkim, mode: mode, dice: dice)

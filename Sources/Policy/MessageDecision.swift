@@ -38,9 +38,6 @@ package struct MessageDecision: Sendable, Hashable {
         entries.first { $0.disposition.action == action }?.disposition ?? entries.first?.disposition
     }
 
-    /// Whether the checks proved who sent it, so that a report about it does not hit a bystander.
-    package var isSenderProven: Bool { entries.contains { $0.disposition.rule == .dmarcPass } }
-
     /// Whether mail for `domain` goes to the junk folder: its own wish, or the milder part of a refusal that others
     /// did not share.
     package func quarantines(_ domain: [UInt8]) -> Bool {

@@ -208,7 +208,8 @@ final class ResolverThread {
     private func fallSilent(_ now: Instant) {
         isSilent = true
         probes = 0
-        nextProbe = now.advanced(bySeconds: limits.probeSeconds)
+        // At once: a few dead domains may look like a dead network, and the first answer ends that.
+        nextProbe = now
         if !life.hasAnswered {
             for query in open.values where !query.waiters.isEmpty { answerAll(query, .timeout) }
         }

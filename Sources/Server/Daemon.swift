@@ -19,6 +19,7 @@ final class Daemon {
     private static let deliveryGraceSeconds = 10.0
     private static let workerThreads = 2
     private static let workerInbox = 256
+    private static let signerInbox = 2_048
 
     private var loaded: LoadedConfiguration
     private let log: Log
@@ -28,6 +29,7 @@ final class Daemon {
     private let directory = DirectoryPublisher()
     private let store: SQLiteStore
     private let workers: WorkerPool
+    private let signers: WorkerPool
     private let delivery: DeliveryService
     private let resolver: Resolver
     private let ledger: LedgerWriter?
@@ -50,6 +52,8 @@ final class Daemon {
         ledger = try Self.openLedger(configuration, metrics)
         workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
         let resolver = self.resolver
+        signers = WorkerPool(name: "sign", threads: Self.workerThreads, inboxCapacity: Self.signerInbox)
+        listeners = try ListenerSet(configuration)
         delivery = try DeliveryService(
             configuration,
             DeliveryService.Parts(
@@ -63,8 +67,7 @@ final class Daemon {
                 maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
             resolver: resolver, auth: configuration.authSettings,
             dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger,
-            delivery: delivery, workers: workers, metrics: metrics, log: log)
-        listeners = try ListenerSet(configuration)
+            delivery: delivery, signers: signers, metrics: metrics, log: log)
         try startLoops(configuration)
         health.setListening(true)
     }
@@ -162,7 +165,7 @@ final class Daemon {
     private static func start(_ plan: LoopPlan) throws -> RunningLoop {
         var limits = ReactorLimits()
         limits.connections = plan.configuration.smtp.maxConnections + ReactorLimits.spareConnections
-        limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 2)
+        limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 4)
         let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
         let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
         try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
@@ -267,6 +270,7 @@ final class Daemon {
         delivery.stop(graceSeconds: Self.deliveryGraceSeconds)
         resolver.stop()
         workers.stop()
+        signers.stop()
         store.stop()
         // Last: the store's answers are recorded too.
         ledger?.stop()

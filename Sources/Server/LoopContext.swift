@@ -23,7 +23,8 @@ struct ServerServices: Sendable {
     /// nil: nothing is recorded.
     let ledger: LedgerWriter?
     let delivery: DeliveryService
-    let workers: WorkerPool
+    /// Threads for signatures of our own.
+    let signers: WorkerPool
     let metrics: ServerMetrics
     let log: Log
 }

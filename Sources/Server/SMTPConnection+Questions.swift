@@ -53,6 +53,10 @@ extension SMTPConnection {
 
     private func recipient(_ address: MailAddress) -> Answer {
         let declared = Int(clamping: session.declaredSize ?? 0)
+        // Before a catch-all takes it: only we could make such an address.
+        if directory.policy(ofDomain: address.domain) != nil, let first = returnPath(address) {
+            return bounce(to: first)
+        }
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: declared) {
         case .deliver(let accounts, let forwards):
             if let most = directory.policy(ofDomain: address.domain)?.maxMessageSize, declared > most {
@@ -63,8 +67,6 @@ extension SMTPConnection {
         case .notLocal:
             return clientIsTrusted
                 ? accept(ResolvedRecipient(isRemote: true)) : refuse(.relayDenied, StoreReplies.relayDenied)
-        case .unknown where returnPath(address) != nil:
-            return accept(ResolvedRecipient(bouncesTo: returnPath(address)))
         case .unknown: return refuse(.unknown, StoreReplies.unknownRecipient)
         case .disabled: return refuse(.rejected, StoreReplies.disabledRecipient)
         case .overQuota(let how): return refuse(how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how))
@@ -76,6 +78,18 @@ extension SMTPConnection {
         resolved.append(recipient)
         loop.services.metrics.recipients.add(.accepted)
         return .accepted
+    }
+
+    /// A report goes on to the sender of the forwarded message, be he elsewhere or here.
+    private func bounce(to first: [UInt8]) -> Answer {
+        guard let at = first.lastIndex(of: ASCII.at) else { return refuse(.unknown, StoreReplies.unknownRecipient) }
+        let domain = ASCII.lowercased(Array(first[(at + 1)...]))
+        switch directory.resolve(localpart: Array(first[..<at]), domain: domain, declaredSize: 0) {
+        case .notLocal: return accept(ResolvedRecipient(bouncesTo: first))
+        case .deliver(let accounts, let forwards):
+            return accept(ResolvedRecipient(accounts: accounts, forwards: forwards))
+        case .unknown, .disabled, .overQuota, .aliasLoop: return refuse(.unknown, StoreReplies.unknownRecipient)
+        }
     }
 
     /// The sender behind an address that forwarding made; nil: it is none, or no report comes for it.

@@ -11,6 +11,7 @@ import Telemetry
 final class SMTPConnection: ConnectionDriver {
     /// Chunks of a body on their way to disk at which reading stops.
     private static let chunksUnderWayMax = 4
+    private static let owedSecondsMax = 600.0
 
     let loop: LoopContext
     let listener: ListenerContext
@@ -281,8 +282,8 @@ final class SMTPConnection: ConnectionDriver {
         guard !closing else { return }
         // The checks of a message end in time whatever the resolver does.
         if pending != nil { return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds) }
-        // While we owe the answer the peer's time does not run.
-        if session.isSuspended { return c.clearDeadline() }
+        // While we owe the answer the peer's time does not run; an answer that is lost must not hold the place for ever.
+        if session.isSuspended { return c.setDeadline(afterSeconds: Self.owedSecondsMax) }
         c.setDeadline(afterSeconds: session.currentTimeoutSeconds)
     }
 }

@@ -13,6 +13,10 @@ enum StoreReplies {
     // RFC 3463 §3.5: X.4.0, a fault of the server's own.
     static let checksFailed = Reply(451, EnhancedStatus(4, 3, 0), "The message could not be checked, try again later")
 
+    // RFC 3463 §3.7: X.6.0, other or undefined media error.
+    static let headerUnreadable = Reply(
+        554, EnhancedStatus(5, 6, 0), "The header is too long, does not end, or has too many fields")
+
     static let unknownRecipient = Reply(550, EnhancedStatus(5, 1, 1), "No such mailbox here")
     static let disabledRecipient = Reply(550, EnhancedStatus(5, 2, 1), "The mailbox takes no mail")
     static let aliasLoop = Reply(450, EnhancedStatus(4, 4, 6), "The alias leads round in a circle")

@@ -627,6 +627,33 @@ def test_forwarding_rewrites_the_sender(_, binary):
     peer.close()
 
 
+def test_users_do_not_speak_for_others(_, binary):
+    """No signature of a domain that is not the user's, no results in our name, no header that hides fields."""
+    peer = Peer()
+    with relay_server(binary, peer) as s:
+        s.cli("domain", "add", "other.test")
+        for domain in ("e2e.test", "other.test"):
+            s.cli("dkim", "generate", domain, "--algorithm", "ed25519", "--selector", "sel")
+            s.cli("dkim", "activate", domain, "sel")
+        with smtplib.SMTP("127.0.0.1", s.submission) as c:
+            c.starttls(context=context())
+            c.login("alice@e2e.test", PASSWORD)
+            c.sendmail("alice@e2e.test", ["far@peer.test"],
+                       b"From: boss@other.test\r\nAuthentication-Results: mx.e2e.test; dmarc=pass\r\n"
+                       b"Subject: not mine\r\n\r\nx\r\n")
+        wait_for("message at the peer", lambda: peer.messages)
+        body = peer.messages[0][2]
+        assert b"d=e2e.test" in body and b"d=other.test" not in body, body
+        assert b"dmarc=pass" not in body, body
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            try:
+                c.sendmail("a@remote.example", ["alice@e2e.test"], b"a:\r\n" * 10_001 + b"\r\nx\r\n")
+                raise AssertionError("a header with fields beyond what is looked at was taken")
+            except smtplib.SMTPDataError as e:
+                assert e.smtp_code == 554, e
+    peer.close()
+
+
 def test_senders_are_judged(_, binary):
     """Every kind of sender against every kind of domain: see tools/authlab.py."""
     need("swaks")

@@ -55,6 +55,15 @@ package struct Facts: Sendable {
         questions.append(question)
     }
 
+    /// Without what may be answered otherwise a moment later.
+    package var settled: Facts {
+        var out = Facts()
+        for question in questions {
+            if let answer = answers[question], !answer.isTemporary { out.learn(question, answer) }
+        }
+        return out
+    }
+
     package func known(_ question: DNSQuestion) -> DNSAnswer? { answers[question] }
 
     package func need(_ question: DNSQuestion) throws(Missing) -> DNSAnswer {

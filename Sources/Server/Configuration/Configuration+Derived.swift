@@ -24,6 +24,6 @@ extension Configuration {
     /// `smtp.reactors`, or the machine's cores less one, at least one.
     package var reactorCount: Int {
         // A message id has five bits for its loop.
-        min(32, smtp.reactors > 0 ? smtp.reactors : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1))
+        min(31, smtp.reactors > 0 ? smtp.reactors : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))) - 1))
     }
 }

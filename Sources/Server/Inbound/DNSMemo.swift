@@ -8,11 +8,16 @@ import Protocols
 struct DNSMemo {
     static let entriesMax = 4_096
     static let secondsMax = 60.0
+    /// Larger answers are left to the resolver's own cache, which counts octets.
+    private static let recordsMax = 16
+    private static let textMax = 1_024
 
     private var entries: [DNSQuestion: (answer: DNSAnswer, until: Instant)] = [:]
 
     mutating func keep(_ question: DNSQuestion, _ answer: DNSAnswer, now: Instant) {
-        guard !answer.isTemporary, answer.security != .bogus, answer.ttl > 0 else { return }
+        guard answer.records.count <= Self.recordsMax, answer.texts.allSatisfy({ $0.count <= Self.textMax }),
+            !answer.isTemporary, answer.security != .bogus, answer.ttl > 0
+        else { return }
         if entries.count >= Self.entriesMax { entries.removeAll(keepingCapacity: true) }
         entries[question] = (answer, now.advanced(bySeconds: min(Double(answer.ttl), Self.secondsMax)))
     }

@@ -81,13 +81,13 @@ struct InboundBody: BodySink {
     }
 
     /// The whole message for the store, and what the signatures hash of it.
-    mutating func take() -> (outcome: BodyAssembler.Outcome, hashes: [BodyHashKey: BodyHash]) {
+    mutating func take() -> (outcome: BodyAssembler.Outcome, hashes: [BodyHashKey: BodyHash], isSpoilt: Bool) {
         if phase == .header { complete(at: held.count, isWhole: true) }
         let isSpoilt = phase == .spoilt
         let hashes = hashers.finish()
         hashers = BodyHashers([])
         phase = .passing
-        return (isSpoilt ? .unavailable : store.take(), hashes)
+        return (isSpoilt ? .unavailable : store.take(), hashes, isSpoilt)
     }
 
     // MARK: The header
@@ -124,6 +124,11 @@ struct InboundBody: BodySink {
             return submit(whole, end, isWhole, now, id, domain)
         }
         let found = InboundHeader(Array(whole[..<end]), claiming: ownNames)
+        // Fields beyond the bound are not seen, so nothing could be said of them.
+        guard found.index.fields.count < HeaderIndex.fieldsMax else {
+            phase = .spoilt
+            return
+        }
         header = found
         hashers = BodyHashers(found.dkim.bodyKeys + found.arc.bodyKeys + extraHashes)
         let span = whole.span
@@ -137,12 +142,25 @@ struct InboundBody: BodySink {
         store.append(span.extracting(next..<whole.count))
     }
 
+    /// Users do not speak in our name either (RFC 8601 §5).
+    private func withoutForgeries(_ header: [UInt8]) -> [UInt8] {
+        let forged = InboundHeader(header, claiming: ownNames).forged
+        if forged.isEmpty { return header }
+        var out: [UInt8] = []
+        var next = 0
+        for range in forged {
+            out += header[next..<range.lowerBound]
+            next = range.upperBound
+        }
+        return out + header[next...]
+    }
+
     /// RFC 6409 §8: what the user's program left out is added, and blind copies stay blind.
     private mutating func submit(
         _ whole: [UInt8], _ end: Int, _ isWhole: Bool, _ now: WallTime, _ id: MessageID, _ domain: [UInt8]
     ) {
-        let start = Array(whole[..<end])
-        guard
+        let start = withoutForgeries(Array(whole[..<end]))
+        guard HeaderIndex(start).fields.count < HeaderIndex.fieldsMax,
             let fixes = SubmissionFixes(
                 start: start.span, isWhole: isWhole || end == whole.count, now: now, id: id, domain: domain)
         else {

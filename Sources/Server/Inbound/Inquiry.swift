@@ -58,6 +58,8 @@ struct Inquiry {
         }
     }
 
+    mutating func renewDeadline() { gatherer.renewDeadline() }
+
     mutating func learn(_ answers: [(DNSQuestion, DNSAnswer)]) {
         for (question, _) in answers { inFlight.remove(question) }
         gatherer.learn(answers)

@@ -8,6 +8,7 @@ import Protocols
 /// Confined to its loop. Bounded by `entriesMax`; when full it starts anew.
 struct QuestionPlans {
     static let entriesMax = 2_048
+    static let questionsMax = 24
 
     private struct Key: Hashable {
         let peer: [UInt8]
@@ -22,6 +23,7 @@ struct QuestionPlans {
     }
 
     mutating func keep(_ peer: [UInt8], _ helo: [UInt8], _ sender: [UInt8], _ questions: [DNSQuestion]) {
+        guard questions.count <= Self.questionsMax else { return }
         if entries.count >= Self.entriesMax { entries.removeAll(keepingCapacity: true) }
         entries[Key(peer: peer, helo: helo, sender: Self.domain(sender))] = questions
     }

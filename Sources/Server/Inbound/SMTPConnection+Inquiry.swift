@@ -50,8 +50,12 @@ extension SMTPConnection {
 
     /// Asks for whatever can be known to be wanted by now.
     func prepare() {
-        let header = body.takeHeader() ?? preparedHeader
-        preparedHeader = header
+        if let header = body.takeHeader() {
+            preparedHeader = header
+            // The client took its time for envelope and header; the checks have theirs from here.
+            inquiry?.renewDeadline()
+        }
+        let header = preparedHeader
         guard pending == nil else { return }
         prepareClient()
         guard let header, var current = inquiry else { return }
@@ -76,7 +80,8 @@ extension SMTPConnection {
             lastClient =
                 isSettled
                 ? CheckedClient(
-                    helo: session.heloName, sender: sender, client: current.client, facts: current.gatherer.facts,
+                    helo: session.heloName, sender: sender, client: current.client,
+                    facts: current.gatherer.facts.settled,
                     at: loop.reactor.now) : nil
         }
         inquiry = current

@@ -24,7 +24,7 @@ extension SMTPConnection {
         out.recipients = recipients(message, decision)
         out.recipientCount = message.envelope.recipients.count
         out.results = results
-        out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil && clientIsTrusted)
+        out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil)
         out.dmarcMode = Array(loop.services.auth.mode.rawValue.utf8)
         out.verdicts = decision.entries.map { entry in
             DecisionRecord.Verdict(

@@ -16,6 +16,7 @@ extension SMTPConnection {
         let size = Int(clamping: envelope.actualSize)
         let taken = body.take()
         if let header = body.takeHeader() { preparedHeader = header }
+        guard !taken.isSpoilt else { return refuseMessage(ticket, StoreReplies.headerUnreadable) }
         guard case .body(let content) = taken.outcome else { return refuseMessage(ticket, StoreReplies.storeBusy) }
         // A domain's own limit counts what really came, not what was announced.
         if let most = smallestLimit(envelope), size > most {
@@ -30,6 +31,7 @@ extension SMTPConnection {
             header: wantsDeliveredReport(envelope) ? preparedHeader?.index.bytes ?? [] : [],
             signing: signing(envelope, recipients, taken.hashes))
         guard message.check != nil else { return conclude(message, AuthResults()) }
+        inquiry?.renewDeadline()
         pending = message
         pursueVerdict()
     }
@@ -117,22 +119,23 @@ extension SMTPConnection {
         let wall = loop.reactor.wall
         let trace = trace(message, results, wall)
         sign(message, results, trace) { connection, signed in
-            connection.accept(message, decision, trace + signed.signatures, signed.seals, record, wall)
+            connection.accept(message, results, decision, trace + signed.signatures, signed.seals, record, wall)
         }
     }
 
     /// Hands the message to the store, and to the scheduler what goes elsewhere.
     private func accept(
-        _ message: PendingMessage, _ decision: MessageDecision, _ trace: [UInt8], _ seals: [[UInt8]: [UInt8]],
+        _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ trace: [UInt8],
+        _ seals: [[UInt8]: [UInt8]],
         _ record: DecisionRecord?, _ wall: WallTime
     ) {
         let envelope = message.envelope
         var origin = EnvelopeRecord(envelope, peer: peer)
-        origin.isSenderProven = message.check == nil || decision.isSenderProven
+        origin.isSenderProven = isSenderProven(results)
         var request = AcceptRequest(
             id: message.id, received: wall, sender: envelope.sender?.wire ?? [], trace: trace, body: message.content,
             envelope: origin.encoded(), local: deliveries(message, decision),
-            remote: remoteRecipients(message, seals, wall))
+            remote: remoteRecipients(message, decision, seals, wall))
         if let report = deliveredReport(message, request, wall) { request.reports = [report] }
         let delivery = loop.services.delivery
         let jobs = delivery.reserve(&request, now: wall)

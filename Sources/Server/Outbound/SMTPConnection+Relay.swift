@@ -11,7 +11,7 @@ import Telemetry
 extension SMTPConnection {
     /// One queue row each. RFC 3461 §5.2.1: DSN parameters go along.
     func remoteRecipients(
-        _ message: PendingMessage, _ seals: [[UInt8]: [UInt8]], _ now: WallTime
+        _ message: PendingMessage, _ decision: MessageDecision, _ seals: [[UInt8]: [UInt8]], _ now: WallTime
     ) -> [RemoteRecipient] {
         var out: [RemoteRecipient] = []
         var seen: Set<[UInt8]> = []
@@ -27,6 +27,8 @@ extension SMTPConnection {
             if let first = resolved.bouncesTo, seen.insert(first).inserted {
                 out.append(RemoteRecipient(address: first, notify: DSNNotify.never.rawValue))
             }
+            // What is kept in Junk here does not go on under our name.
+            if decision.quarantines(recipient.address.domain), !resolved.accounts.isEmpty { continue }
             // RFC 3461 §5.2.7.3: of an alias's targets one tells of success: the mailbox here, or the first elsewhere.
             var asked = resolved.accounts.isEmpty ? recipient.notify : recipient.notify.withoutSuccess
             for target in resolved.forwards where seen.insert(target).inserted {
@@ -77,14 +79,30 @@ extension SMTPConnection {
         return order.keys.isEmpty && order.sealers.isEmpty ? nil : order
     }
 
-    /// The keys of the author's domain, if it is one of ours; else of the sender's.
+    /// The keys of the author's domain when the client may speak for it; else of the sender's domain, which it proved. A
+    /// user of one domain must not get the signature of another that lives here.
     private func signingKeys(_ author: Author) -> [SigningKey] {
+        let own = domain(of: sender)
         if case .domain(let domain) = author {
-            let keys = directory.dkimKeys(ofDomain: domain)
+            let mayUse =
+                session.authenticatedIdentity.map { domain == own || domain == self.domain(of: $0) } ?? true
+            let keys = mayUse ? directory.dkimKeys(ofDomain: domain) : []
             if !keys.isEmpty { return keys }
         }
-        guard let at = sender.lastIndex(of: ASCII.at) else { return [] }
-        return directory.dkimKeys(ofDomain: ASCII.lowercased(Array(sender[(at + 1)...])))
+        return directory.dkimKeys(ofDomain: own)
+    }
+
+    private func domain(of address: [UInt8]) -> [UInt8] {
+        address.lastIndex(of: ASCII.at).map { ASCII.lowercased(Array(address[($0 + 1)...])) } ?? []
+    }
+
+    /// Whether a report about the message reaches who sent it: mail of our own, or a reverse-path that SPF or a signature
+    /// of its very domain proved. The author's signature proves the author, not the reverse-path.
+    func isSenderProven(_ results: AuthResults) -> Bool {
+        if isOwnMail { return true }
+        if let spf = results.spf, spf.result == .pass, !sender.isEmpty { return true }
+        let own = domain(of: sender)
+        return results.dkim.contains { $0.result == .pass && $0.coversBody && $0.domain == own }
     }
 
     /// Signs on a worker thread and goes on here; at once when nothing is to be signed. A pool that is full means unsigned
@@ -97,12 +115,14 @@ extension SMTPConnection {
         let handle = loop.reactor.handle
         let token = self.token
         let metrics = loop.services.metrics
-        let taken = loop.services.workers.run {
+        let taken = loop.services.signers.run {
             let signed = order.carriedOut(results: results)
             let delivered = handle.post { reactor in
                 // Its client is gone: nothing was acknowledged, nothing is kept.
                 guard let connection = SMTPConnection.on(reactor, token) else { return }
                 proceed(connection, signed)
+                // What was answered on the spot has to go out: nobody else runs the session here.
+                if let c = reactor.connection(for: token) { connection.pump(c) }
             }
             if !delivered { metrics.mailboxFull.add(.reactor) }
         }

@@ -26,7 +26,8 @@ struct SigningOrder: Sendable {
         if !keys.isEmpty, let hash = hashes[SubmissionSigner.bodyKey] {
             out.signatures = SubmissionSigner.fields(header, bodyHash: hash, keys: keys, now: now)
         }
-        guard let hash = hashes[ARCSealer.bodyKey] else { return out }
+        // A chain that could not be verified just now must not be sealed as a failed one: that stays for ever.
+        guard let hash = hashes[ARCSealer.bodyKey], results.arc?.result != .temperror else { return out }
         for (domain, key) in sealers {
             let sealer = ARCSealer(domain: key.domain, selector: key.selector, key: key.key, authservID: hostname)
             let fields = try? sealer.seal(
