@@ -30,6 +30,8 @@ package protocol QueueReader: AnyObject {
     /// below `expired`; at most `limit`.
     func aged(_ site: [UInt8], warned: MessageID, expired: MessageID, limit: Int, at now: WallTime)
         throws(StoreError) -> [QueueRowID]
+    /// Leases of the owner that have run out, with their destinations: rows that nobody else was given yet.
+    func expiredLeases(of owner: LeaseOwner, limit: Int, at now: WallTime) throws(StoreError) -> [OwnedLease]
     func queueHolds() throws(StoreError) -> [QueueHold]
 }
 

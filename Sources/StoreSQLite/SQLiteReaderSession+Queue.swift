@@ -107,6 +107,22 @@ extension SQLiteReaderSession {
         .rows { (row) throws(StoreError) in Self.rowID(row) }
     }
 
+    func expiredLeases(of owner: LeaseOwner, limit: Int, at now: WallTime) throws(StoreError) -> [OwnedLease] {
+        try statement(
+            """
+            SELECT message, recipient, lease_generation, due, site FROM queue_recipient INDEXED BY queue_site
+            WHERE lease_owner=? AND due <= ? LIMIT ?
+            """
+        )
+        .bind(1, owner.rawValue).bind(2, now.microseconds).bind(3, max(0, limit))
+        .rows { (row) throws(StoreError) in
+            OwnedLease(
+                lease: Lease(
+                    row: Self.rowID(row), generation: row.integer(2), until: WallTime(microseconds: row.integer(3))),
+                site: row.bytes(4))
+        }
+    }
+
     func queueHolds() throws(StoreError) -> [QueueHold] {
         try statement("SELECT site, since FROM queue_hold ORDER BY site").rows { (row) throws(StoreError) in
             QueueHold(site: row.bytes(0), since: WallTime(microseconds: row.integer(1)))

@@ -28,14 +28,26 @@ extension SQLiteWriterSession {
             SELECT q.message, q.recipient, q.lease_generation, q.attempts, q.notify, q.address, q.original, q.sender,
                 q.prefix, q.flags, m.received, m.sender, m.trace, m.envelope, m.body_size
             FROM queue_recipient q INDEXED BY queue_site CROSS JOIN message m ON m.id = q.message
-            WHERE q.site=? AND q.state=0 AND q.due <= ?
+            WHERE q.site=? AND q.state=0 AND q.due <= ? AND q.lease_owner <> ?
             ORDER BY q.due, q.lease_owner, q.message, q.recipient LIMIT ?
             """
         )
-        .bind(1, site).bind(2, now.microseconds).bind(3, max(0, count))
+        .bind(1, site).bind(2, now.microseconds).bind(3, owner.rawValue).bind(4, max(0, count))
         .rows { (row) throws(StoreError) in Self.leased(row, until: until) }
         for item in found { try mark(item.lease, owner) }
-        return LeasedBatch(rows: found, nextDue: try nextDue(site))
+        return LeasedBatch(rows: found, nextDue: try nextDue(site, besides: owner, now))
+    }
+
+    /// When there is something to lease again; what the owner has and lets run out is not.
+    private func nextDue(_ site: [UInt8], besides owner: LeaseOwner, _ now: WallTime) throws(StoreError) -> WallTime? {
+        try statement(
+            """
+            SELECT due FROM queue_recipient INDEXED BY queue_site
+            WHERE site=? AND state=0 AND (due > ? OR lease_owner <> ?) ORDER BY due LIMIT 1
+            """
+        )
+        .bind(1, site).bind(2, now.microseconds).bind(3, owner.rawValue)
+        .first { (row) throws(StoreError) in WallTime(microseconds: row.integer(0)) }
     }
 
     func lease(rows: [QueueRowID], owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)
@@ -46,11 +58,12 @@ extension SQLiteWriterSession {
             SELECT q.message, q.recipient, q.lease_generation, q.attempts, q.notify, q.address, q.original, q.sender,
                 q.prefix, q.flags, m.received, m.sender, m.trace, m.envelope, m.body_size
             FROM queue_recipient q JOIN message m ON m.id = q.message
-            WHERE q.message=? AND q.recipient=? AND (q.lease_owner=0 OR q.lease_until <= ?)
+            WHERE q.message=? AND q.recipient=? AND (q.lease_owner=0 OR (q.lease_until <= ? AND q.lease_owner <> ?))
             """)
         var out: [LeasedRecipient] = []
         for row in rows {
             let item = try select.bind(1, row.message.rawValue).bind(2, Int(row.recipient)).bind(3, now.microseconds)
+                .bind(4, owner.rawValue)
                 .first { (row) throws(StoreError) in Self.leased(row, until: until) }
             guard let item else { continue }
             try mark(item.lease, owner)

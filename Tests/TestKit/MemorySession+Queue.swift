@@ -67,6 +67,13 @@ extension MemorySession {
         return Array(found.keys.prefix(max(0, limit)))
     }
 
+    func expiredLeases(of owner: LeaseOwner, limit: Int, at now: WallTime) throws(StoreError) -> [OwnedLease] {
+        state.queue.filter { $0.value.owner == owner.rawValue && $0.value.due <= now }.prefix(max(0, limit)).map {
+            OwnedLease(
+                lease: Lease(row: $0, generation: $1.generation, until: $1.until), site: $1.recipient.site)
+        }
+    }
+
     func queueHolds() throws(StoreError) -> [QueueHold] {
         state.holds.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { QueueHold(site: $0, since: $1) }
     }
@@ -74,19 +81,25 @@ extension MemorySession {
     func lease(site: [UInt8], count: Int, owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)
         -> LeasedBatch
     {
-        let due = state.queue.filter { $0.value.recipient.site == site && !$0.value.isHeld && $0.value.due <= now }
+        let due = state.queue.filter {
+            $0.value.recipient.site == site && !$0.value.isHeld && $0.value.due <= now
+                && $0.value.owner != owner.rawValue
+        }
         let first = due.sorted {
             ($0.value.due, $0.key.message, $0.key.recipient) < ($1.value.due, $1.key.message, $1.key.recipient)
         }
         let rows = first.prefix(max(0, count)).compactMap { take($0.key, owner, until) }
-        return LeasedBatch(rows: rows, nextDue: try nextDue(site))
+        let waiting = state.queue.values.filter {
+            $0.recipient.site == site && !$0.isHeld && ($0.due > now || $0.owner != owner.rawValue)
+        }
+        return LeasedBatch(rows: rows, nextDue: waiting.map(\.due).min())
     }
 
     func lease(rows: [QueueRowID], owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)
         -> [LeasedRecipient]
     {
         rows.compactMap { id in
-            guard let row = state.queue[id], !isLeased(row, now) else { return nil }
+            guard let row = state.queue[id], !isLeased(row, now), row.owner != owner.rawValue else { return nil }
             return take(id, owner, until)
         }
     }

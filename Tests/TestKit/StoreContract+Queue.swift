@@ -66,7 +66,14 @@ extension StoreContract {
             guard early.rows.isEmpty, early.nextDue == at(400) else { throw say(early) }
             let done = try s.settle([Outcome(lease: leases[0], result: .done)])
             guard done == [true] else { throw say(done) }
-            let late = try s.lease(site: z, count: 9, owner: me, until: at(900), now: at(400))
+            // A clock that jumps takes nobody's own rows from him: they may be worked on.
+            let own = try s.lease(site: z, count: 9, owner: me, until: at(900), now: at(400))
+            guard own == LeasedBatch(rows: [], nextDue: nil),
+                try s.lease(rows: [leases[1].row], owner: me, until: at(900), now: at(400)).isEmpty,
+                try s.expiredLeases(of: me, limit: 9, at: at(399)).isEmpty,
+                try s.expiredLeases(of: me, limit: 9, at: at(400)) == [OwnedLease(lease: leases[1], site: z)]
+            else { throw say(own) }
+            let late = try s.lease(site: z, count: 9, owner: other, until: at(900), now: at(400))
             guard late.rows.count == 1, late.rows[0].lease.generation == Lease.firstGeneration + 1,
                 try s.settle([Outcome(lease: leases[1], result: .done)]) == [false]
             else { throw say(late) }

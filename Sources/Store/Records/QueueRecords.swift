@@ -90,6 +90,17 @@ package struct QueueHold: Sendable, Hashable {
     }
 }
 
+/// A lease and the destination of its row.
+package struct OwnedLease: Sendable, Hashable {
+    package let lease: Lease
+    package let site: [UInt8]
+
+    package init(lease: Lease, site: [UInt8]) {
+        self.lease = lease
+        self.site = site
+    }
+}
+
 /// What leasing a destination's rows gave.
 package struct LeasedBatch: Sendable, Hashable {
     package let rows: [LeasedRecipient]
