@@ -120,7 +120,10 @@ extension DSNFactory {
     private func returnsBody(_ notice: DeliveryNotice) -> Bool {
         guard notice.kind == .failed else { return false }
         let size = notice.message.trace.count + notice.message.bodySize
-        switch EnvelopeRecord(encoded: notice.message.envelope)?.ret {
+        let record = EnvelopeRecord(encoded: notice.message.envelope)
+        // RFC 8689 §5: what must not travel in the clear does not travel in a report that may.
+        if record?.requireTLS == true { return false }
+        switch record?.ret {
         case .headers: return false
         case .full: return size <= returnFullOctetsMax
         case nil: return size <= returnOctetsMax

@@ -179,7 +179,7 @@ final class DeliveryWorker {
     /// Goes on when plan and body are there.
     private func proceed(_ run: OutboundJob) {
         guard run.isReady, let plan = run.plan, let verdict = plan.verdict else { return }
-        guard !run.hasBegun else { return }
+        guard !run.hasBegun, !run.isEnded else { return }
         run.hasBegun = true
         recordSkipped(run, verdict)
         switch verdict.outcome {
@@ -238,6 +238,7 @@ final class DeliveryWorker {
 
     /// Gives the job to the next host, or ends it.
     func advance(_ run: OutboundJob) {
+        guard !run.isEnded else { return }
         guard let plan = run.plan, !isStopping || !run.isUntouched else { return giveBack(run) }
         let now = reactor.now
         let isLate = now.seconds(since: run.began) > options.jobSeconds
@@ -316,6 +317,9 @@ final class DeliveryWorker {
 
     /// Reports the job, once.
     func finish(_ run: OutboundJob, site: SiteEvent? = nil) {
+        // The body may fail while the plan is still awaited, or the other way round.
+        guard !run.isEnded else { return }
+        run.isEnded = true
         awaited[run.number] = nil
         if run.madeSession, let problem = run.plan?.verdict?.policyProblem {
             var attempt = makeAttempt(run, host: [])

@@ -185,7 +185,7 @@ package enum FailureClassifier {
         // RFC 3463 §3.5: bad connection.
         let failure = DeliveryFailure(.temporary, .network, EnhancedStatus(4, 4, 2), text: text, host: host)
         // The message may be the host's already: another host would make two of it for sure.
-        return stage == .endOfMessage ? .temporary(failure) : .tryNextHost(failure)
+        return stage == .endOfMessage || stage == .chunk ? .temporary(failure) : .tryNextHost(failure)
     }
 
     private static func next(

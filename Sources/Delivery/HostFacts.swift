@@ -26,11 +26,24 @@ struct HostFacts {
         let answers = try facts.need(all: questions)
         let found = answers.filter { !$0.isTemporary && !$0.addresses.isEmpty }
         if !found.isEmpty {
-            return .known(found.flatMap(\.addresses), isSecure: found.allSatisfy { $0.security == .secure })
+            return .known(
+                usable(found.flatMap(\.addresses), rules), isSecure: found.allSatisfy { $0.security == .secure })
         }
         guard let failed = answers.first(where: \.isTemporary) else { return .absent }
         let bogus = answers.first { $0.security == .bogus }
         return .unknown(isBogus: bogus != nil, detail: HostFacts.problem(bogus ?? failed, "address of", name))
+    }
+
+    /// An IPv4 address in an IPv6 record's clothes reaches the same host: told apart, it would get around what is known of
+    /// our own addresses. Dropped where it is named by an A record too, or IPv4 is not used.
+    // RFC 4291 §2.5.5.2
+    private func usable(_ addresses: [IPAddress], _ rules: DeliveryRules) -> [IPAddress] {
+        var out: [IPAddress] = []
+        for address in addresses.map(\.unmapped)
+        where (rules.usesIPv4 || !address.isIPv4) && !out.contains(address) {
+            out.append(address)
+        }
+        return out
     }
 
     /// The records of the first candidate that has any.

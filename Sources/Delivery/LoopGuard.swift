@@ -27,7 +27,8 @@ package struct LoopGuard: Sendable {
 
     package func isOwn(_ name: [UInt8]) -> Bool { names.contains(name) }
 
-    package func isOwn(_ address: IPAddress, port: UInt16) -> Bool {
+    package func isOwn(_ given: IPAddress, port: UInt16) -> Bool {
+        let address = given.unmapped
         // Connecting to the unspecified address reaches this machine.
         if address.isUnspecified || addresses.contains(address) { return true }
         if listeners.contains(Endpoint(address: address, port: port)) { return true }

@@ -94,6 +94,12 @@ extension OutboundConnection {
     /// RFC 3030 §2: the octets as they are.
     func writeChunk(_ range: Range<Int>, _ c: Connection) {
         guard let run else { return }
+        // What is under way is bounded by a chunk, not by the message.
+        guard isChunkDrained else {
+            waitingChunk = range
+            return
+        }
+        isChunkDrained = range.isEmpty
         let head = run.content.head
         if range.lowerBound < head.count {
             c.write(head.span.extracting(range.lowerBound..<min(range.upperBound, head.count)))
@@ -113,8 +119,18 @@ extension OutboundConnection {
 
     private func finishChunk(_ range: Range<Int>, _ bytes: [UInt8], _ c: Connection) {
         pendingChunk = nil
+        isChunkDrained = bytes.isEmpty
         c.write(bytes)
         session.bodyWritten()
+        serve(c)
+    }
+
+    /// What was written has left: the chunk that waited for it goes.
+    func chunkDrained(_ c: Connection) {
+        isChunkDrained = true
+        guard let range = waitingChunk else { return }
+        waitingChunk = nil
+        writeChunk(range, c)
         serve(c)
     }
 }

@@ -21,6 +21,10 @@ final class OutboundConnection: ConnectionDriver {
     var batch: [Int] = []
     var pump: BodyPump?
     var pendingChunk: Range<Int>?
+    /// A chunk of a body in the store that is asked for when the one before has left.
+    var waitingChunk: Range<Int>?
+    /// What was written has left.
+    var isChunkDrained = true
     /// The outcome that stands if the body cannot be converted; the conversion is under way.
     var heldOutcome: TransferOutcome?
     /// We ended the transaction, not the peer or the network.
@@ -98,8 +102,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func quit() {
-        if state == .idle { worker.cache.forget(self) }
-        state = .ending
+        end()
         session.quit()
         if let connection { serve(connection) }
     }
@@ -147,6 +150,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func drained(_ c: Connection) {
+        chunkDrained(c)
         guard pump != nil else { return }
         pump?.isDrained = true
         pumpBody(c)
@@ -188,6 +192,12 @@ final class OutboundConnection: ConnectionDriver {
         ended()
     }
 
+    /// Nothing is begun on it any more: the peer may have said 421 while it was kept.
+    private func end() {
+        if state == .idle { worker.cache.forget(self) }
+        state = .ending
+    }
+
     private func ended() {
         state = .ending
         pump = nil
@@ -226,7 +236,7 @@ final class OutboundConnection: ConnectionDriver {
             finished(outcome)
         case .failed(let failure): failed(failure)
         case .close:
-            state = .ending
+            end()
             c.closeAfterFlush()
         }
     }
@@ -285,6 +295,7 @@ final class OutboundConnection: ConnectionDriver {
     private func finished(_ outcome: TransferOutcome) {
         pump = nil
         pendingChunk = nil
+        waitingChunk = nil
         guard let run else { return }
         if isReused, isStale(outcome) {
             // The peer had left before we came: no attempt.
@@ -400,7 +411,7 @@ final class OutboundConnection: ConnectionDriver {
     /// The session gave up: while opening that ends the host's part; later `.finished` came before.
     private func failed(_ failure: ClientFailure) {
         guard state == .opening, let run else {
-            state = .ending
+            end()
             return
         }
         state = .ending

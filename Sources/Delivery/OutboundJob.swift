@@ -21,6 +21,8 @@ final class OutboundJob {
     var plan: KnownPlan?
     var isContentAwaited = false
     var hasBegun = false
+    /// It was reported; what still comes for it is too late.
+    var isEnded = false
 
     var candidate = Candidate(host: 0, address: 0)
     private var tried: [Candidate] = []

@@ -157,3 +157,9 @@ extension IPAddress: CustomStringConvertible {
         return best
     }
 }
+
+extension IPAddress {
+    /// The IPv4 address that an IPv4-mapped one stands for.
+    // RFC 4291 §2.5.5.2
+    package var unmapped: IPAddress { IPAddress(bytes: bytes) ?? self }
+}
