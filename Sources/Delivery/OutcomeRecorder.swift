@@ -14,7 +14,7 @@ struct OutcomeRecorder {
     func settlement(for report: JobReport, now: WallTime, random: UInt32) -> Settlement {
         let job = report.job
         var notices = NoticeBuilder(job: job, now: now, until: end(of: job.message))
-        var out = Settlement(flight: job.recipients.first?.lease.row, site: job.recipients.first?.recipient.site ?? [])
+        var out = Settlement(flight: job.recipients.first?.lease, site: job.recipients.first?.recipient.site ?? [])
         out.ageSeconds = Self.seconds(from: job.message.received, to: now)
         for (index, recipient) in job.recipients.enumerated() {
             // A worker that tells less than it was asked: the row waits like after any failure.

@@ -10,6 +10,8 @@ extension SchedulerCore {
     private static let rowsInOneLease = 2_048
     private static let extendMax = 1_024
     private static let sweepRows = 256
+    /// Settlements that wait before a sweep waits for them.
+    private static let sweptMax = 1_024
     private static let sweepSeconds = 900.0
     private static let flushTLSSeconds = 10.0
     /// Between two readings of the whole queue.
@@ -22,9 +24,12 @@ extension SchedulerCore {
         case .prepared(let settlements, let result): prepared(settlements, result)
         case .settled(let settlements, let result, let askedAt): settled(settlements, result, askedAt)
         case .extended(let keys, let isDone): extended(keys, isDone)
-        case .released(let sites):
+        case .released(let sites, let isDone):
             isReleasing = false
+            // Where that failed the leases run out.
+            if !isDone { lookForOrphans() }
             for site in sites { table.noteDue(site, at: now) }
+        case .orphans(let result): orphans(result)
         case .aged(let site, let rows, let isAll): aged(site, rows, isAll)
         case .tlsResults(let rows, let isDone):
             isWritingTLS = false
@@ -50,7 +55,10 @@ extension SchedulerCore {
 
     /// At the start and after lost hints: which destinations have rows.
     func readIfDue() {
-        if shared.isHintLost.exchange(false, ordering: .acquiringAndReleasing) { readSoon() }
+        if shared.isHintLost.exchange(false, ordering: .acquiringAndReleasing) {
+            readSoon()
+            lookForOrphans()
+        }
         guard let at = readAt, at <= now, !isReading, !isStopping, mayAsk else { return }
         readAt = nil
         isReading = true
@@ -182,37 +190,48 @@ extension SchedulerCore {
         let notice = recorder.rules.notice
         let isAsked = shared.gateway.read(
             { (session) throws(StoreError) in
-                var out: [[PreparedNotice]] = []
-                for settlement in batch {
-                    var made: [PreparedNotice] = []
-                    for news in settlement.notices {
-                        made.append(PreparedNotice(kind: news.kind, request: try notice(news, session)))
-                    }
-                    out.append(made)
-                }
-                return out
+                batch.map { settlement in Self.written(settlement, notice, session) }
             }, completion: { [shared] in Self.tell(shared, .prepared(batch, $0)) })
         if !isAsked { prepared(batch, .failure(.unavailable(.busy))) }
     }
 
-    private func prepared(_ batch: [Settlement], _ result: Result<[[PreparedNotice]], StoreError>) {
+    /// One settlement's notices: a message that cannot be read stands in no other's way.
+    private static func written(
+        _ settlement: Settlement, _ notice: OutcomeRules.Notice, _ session: any StoreReaderSession
+    ) -> Result<[PreparedNotice], StoreError> {
+        do throws(StoreError) {
+            var made: [PreparedNotice] = []
+            for news in settlement.notices {
+                made.append(PreparedNotice(kind: news.kind, request: try notice(news, session)))
+            }
+            return .success(made)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func prepared(
+        _ batch: [Settlement], _ result: Result<[Result<[PreparedNotice], StoreError>], StoreError>
+    ) {
         isPreparing = false
-        switch result {
-        case .success(let lists):
-            for (settlement, list) in zip(batch, lists) {
+        guard case .success(let lists) = result else {
+            // The store itself did not answer.
+            toPrepare = batch + toPrepare
+            return failed()
+        }
+        for (settlement, list) in zip(batch, lists) {
+            switch list {
+            case .success(let made):
                 var ready = settlement
                 ready.notices = []
-                ready.requests = list.compactMap { item in item.request.map { (item.kind, $0) } }
+                ready.requests = made.compactMap { item in item.request.map { (item.kind, $0) } }
                 toSettle.append(ready)
-            }
-        case .failure(let error) where error.isTemporary || batch.count > 1:
-            // One of them may be unreadable: then they go one by one, from the end.
-            toPrepare = error.isTemporary ? batch + toPrepare : Array(batch.dropFirst()) + toPrepare
-            if !error.isTemporary { toSettle.append(batch[0].untold) }
-            failed()
-        case .failure:
-            // The message cannot be read back: its sender cannot be told, and it cannot be sent either.
-            for settlement in batch {
+            case .failure(let error) where error.isTemporary:
+                // Behind the others, so that it holds nobody up.
+                toPrepare.append(settlement)
+                failed()
+            case .failure:
+                // The message cannot be read back: its sender cannot be told, and it cannot be sent either.
                 for news in settlement.notices { observer.noticed(news.kind, isAccepted: false) }
                 toSettle.append(settlement.untold)
             }
@@ -287,7 +306,7 @@ extension SchedulerCore {
     }
 
     private func settled(_ settlement: Settlement, fenced: Int) {
-        if let key = settlement.flight { end(key) }
+        if let lease = settlement.flight { end(lease) }
         if let due = settlement.nextDue { table.noteDue(settlement.site, at: instant(due)) }
         if fenced > 0 { observer.ended(.fenced, of: fenced, delaySeconds: 0) }
         if fenced == settlement.outcomes.count { return }
@@ -300,6 +319,37 @@ extension SchedulerCore {
         }
     }
 
+    // MARK: rows leased to us that nobody works on
+
+    /// When what was leased until now has run out.
+    func lookForOrphans() {
+        orphansAt = now.advanced(bySeconds: shared.gate.leaseSeconds + 1)
+    }
+
+    /// The store leases nobody what is ours, so that a clock that jumps sends nothing twice: rows whose job got lost on the
+    /// way are found here.
+    func takeOrphans() {
+        guard let at = orphansAt, at <= now, !isStopping, mayAsk else { return }
+        orphansAt = nil
+        let (owner, wall) = (shared.gate.owner, wall)
+        let isAsked = shared.gateway.read(
+            { (session) throws(StoreError) in
+                try session.expiredLeases(of: owner, limit: Self.extendMax, at: wall)
+            }, completion: { [shared] in Self.tell(shared, .orphans($0)) })
+        if !isAsked { lookForOrphans() }
+    }
+
+    private func orphans(_ result: Result<[OwnedLease], StoreError>) {
+        guard case .success(let found) = result else { return lookForOrphans() }
+        if found.count >= Self.extendMax { lookForOrphans() }
+        var known = Set(flights.values.lazy.flatMap { $0.job.recipients.lazy.map(\.lease.row) })
+        for lease in toRelease { known.insert(lease.row) }
+        for item in found where !known.contains(item.lease.row) {
+            toRelease.append(item.lease)
+            releaseSites.insert(item.site)
+        }
+    }
+
     // MARK: leases
 
     func extendLeases() {
@@ -308,8 +358,9 @@ extension SchedulerCore {
         var leases: [Lease] = []
         for key in keys {
             guard let flight = flights[key] else { continue }
-            if now.seconds(since: flight.began) > limits.jobSecondsMax {
-                giveUp(key, flight)
+            // What waits here or for the store is not lost, however long that takes.
+            if flight.destination != nil, now.seconds(since: flight.began) > limits.jobSecondsMax {
+                giveUp(flight)
             } else {
                 leases += flight.job.recipients.map(\.lease)
             }
@@ -332,15 +383,18 @@ extension SchedulerCore {
         for key in keys where flights[key] != nil { keeper.add(key, now: now, isUrgent: !isDone) }
     }
 
-    /// The worker never told: its rows run out and are tried again; what it still says is fenced off.
-    private func giveUp(_ key: QueueRowID, _ flight: Flight) {
+    /// The worker never told: its rows are tried again after a lease's time; what it still says is fenced off.
+    private func giveUp(_ flight: Flight) {
+        guard let first = flight.job.recipients.first else { return }
         if let id = flight.destination {
             _ = table.finished(id, .notTried, recipients: 0, now: now, random: 0)
-            if let first = flight.job.recipients.first {
-                table.noteDue(first.recipient.site, at: now.advanced(bySeconds: shared.gate.leaseSeconds))
-            }
         }
-        end(key)
+        var settlement = Settlement(flight: nil, site: first.recipient.site)
+        let later = Outcome.Result.deferred(
+            until: shared.gate.leaseEnd(wall), status: [], note: Outcome.Note(attempted: nil))
+        settlement.outcomes = flight.job.recipients.map { Outcome(lease: $0.lease, result: later) }
+        toSettle.append(settlement)
+        end(first.lease)
     }
 
     func releaseAll() {
@@ -353,8 +407,9 @@ extension SchedulerCore {
         let wall = wall
         let isAsked = shared.gateway.write(
             { (session) throws(StoreError) in try session.release(leases, now: wall) },
-            // Where that failed the leases run out.
-            completion: { [shared] _ in Self.tell(shared, .released(sites: sites)) })
+            completion: { [shared] result in
+                Self.tell(shared, .released(sites: sites, isDone: (try? result.get()) != nil))
+            })
         if isAsked { return }
         isReleasing = false
         toRelease = leases + toRelease
@@ -365,41 +420,68 @@ extension SchedulerCore {
     // MARK: rows that grow old while their destination is not reached
 
     func sweepAged(_ site: [UInt8]) {
-        guard !isStopping, let trouble = troubles[site], trouble.nextSweep <= now else { return }
+        guard !isStopping, let trouble = troubles[site], trouble.sweep == nil, trouble.nextSweep <= now else { return }
         troubles[site]?.nextSweep = now.advanced(bySeconds: Self.sweepSeconds)
+        troubles[site]?.sweep = .expired
+        sweepsWaiting.insert(site)
+    }
+
+    /// Goes on with the sweeps, one batch of a destination at a time, as long as what they find is settled as fast.
+    func sweepOn() {
+        guard !sweepsWaiting.isEmpty, !isStopping else { return }
+        while toPrepare.count + toSettle.count < Self.sweptMax, let site = sweepsWaiting.popFirst() {
+            guard let trouble = troubles[site], let sweep = trouble.sweep, !trouble.isSweeping else { continue }
+            look(site, sweep)
+        }
+    }
+
+    private func look(_ site: [UInt8], _ sweep: Sweep) {
         let rules = recorder.rules
         let expired = Self.lowestID(at: wall, minus: rules.maxAgeSeconds)
-        let warned = rules.delayWarningSeconds > 0 ? Self.lowestID(at: wall, minus: rules.delayWarningSeconds) : expired
+        let warned = sweep == .delayed ? Self.lowestID(at: wall, minus: rules.delayWarningSeconds) : expired
         let (shared, wall) = (shared, wall)
         let (owner, until) = (shared.gate.owner, shared.gate.leaseEnd(wall))
+        let nothing = StoreAnswer.Kind.aged(site: site, [], isAll: true)
+        troubles[site]?.isSweeping = true
         // Found by a reader, so that a long look holds nobody up; a failure waits for the next time.
-        _ = shared.gateway.read(
+        let isAsked = shared.gateway.read(
             { (session) throws(StoreError) in
                 try session.aged(site, warned: warned, expired: expired, limit: Self.sweepRows, at: wall)
             },
             completion: { found in
-                guard let rows = try? found.get(), !rows.isEmpty else { return }
-                _ = shared.gateway.write(
+                guard let rows = try? found.get(), !rows.isEmpty else { return Self.tell(shared, nothing) }
+                let isAsked = shared.gateway.write(
                     { (session) throws(StoreError) in
                         try session.lease(rows: rows, owner: owner, until: until, now: wall)
                     },
                     completion: { leased in
-                        guard let leased = try? leased.get() else { return }
-                        Self.tell(shared, .aged(site: site, leased, isAll: rows.count < Self.sweepRows))
+                        let mine = (try? leased.get()) ?? []
+                        // Rows that cannot be had now would be found again and again.
+                        let isAll = rows.count < Self.sweepRows || mine.isEmpty
+                        Self.tell(shared, .aged(site: site, mine, isAll: isAll))
                     })
+                if !isAsked { Self.tell(shared, nothing) }
             })
+        if !isAsked { aged(site, [], true) }
     }
 
     private func aged(_ site: [UInt8], _ rows: [LeasedRecipient], _ isAll: Bool) {
-        guard let failure = troubles[site]?.failure else {
+        guard let trouble = troubles[site] else {
             toRelease += rows.map(\.lease)
             releaseSites.insert(site)
             return
         }
-        for settlement in recorder.settlement(aged: rows, site: site, failure: failure, now: wall) {
+        troubles[site]?.isSweeping = false
+        for settlement in recorder.settlement(aged: rows, site: site, failure: trouble.failure, now: wall) {
             if settlement.notices.isEmpty { toSettle.append(settlement) } else { toPrepare.append(settlement) }
         }
-        if !isAll { troubles[site]?.nextSweep = now }
+        if isAll {
+            let next: Sweep? =
+                trouble.sweep == .expired && recorder.rules.delayWarningSeconds > 0 ? .delayed : nil
+            troubles[site]?.sweep = next
+            if next == nil { return }
+        }
+        sweepsWaiting.insert(site)
     }
 
     /// The least id a message accepted then can have.

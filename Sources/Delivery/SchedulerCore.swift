@@ -12,7 +12,8 @@ final class SchedulerCore {
     /// A job in memory: ready, at a worker, or on its way into the store.
     struct Flight {
         let job: DeliveryJob
-        let began: Instant
+        /// When it went to the worker.
+        var began: Instant
         /// The destination while it is at a worker, and which worker.
         var destination: DestinationID?
         var worker = 0
@@ -38,12 +39,20 @@ final class SchedulerCore {
         var failure: DeliveryFailure
         /// When rows that grew old waiting are looked for again.
         var nextSweep: Instant
+        /// The sweep that goes on, and whether the store is at it.
+        var sweep: Sweep?
+        var isSweeping = false
     }
+
+    /// Rows whose time is up come before those whose senders are only told that they wait.
+    enum Sweep { case expired, delayed }
 
     // What waits for the store, and what it is doing.
     var toPrepare: [Settlement] = []
     var toSettle = FIFO<Settlement>()
     var toRelease: [Lease] = []
+    /// Destinations with a sweep that waits for what it found before to be settled.
+    var sweepsWaiting: Set<[UInt8]> = []
     var releaseSites: Set<[UInt8]> = []
     var hasStarted = false
     var isReading = false
@@ -58,6 +67,8 @@ final class SchedulerCore {
     var readAt: Instant?
     var flushTLSAt: Instant?
     var dispatchAt: Instant?
+    /// When rows leased to us that have no job are looked for.
+    var orphansAt: Instant?
     var stopBy: Instant?
 
     var now: Instant
@@ -122,6 +133,8 @@ final class SchedulerCore {
         leaseRows()
         settleAll()
         extendLeases()
+        takeOrphans()
+        sweepOn()
         releaseAll()
         writeTLSResults()
         for change in table.endTurn(now: now) {
@@ -181,6 +194,11 @@ final class SchedulerCore {
         guard let first = job.recipients.first else { return shared.gate.release() }
         let key = first.lease.row
         let site = first.recipient.site
+        // Another lease of a row that is worked on: it runs out.
+        guard flights[key] == nil else {
+            shared.gate.release()
+            return lookForOrphans()
+        }
         flights[key] = Flight(job: job, began: now)
         keeper.add(key, now: now)
         let id = table.id(of: site)
@@ -193,15 +211,19 @@ final class SchedulerCore {
         if let at = dispatchAt, at <= now { dispatchAt = nil }
         guard !isStopping, dispatchAt == nil, !workers.isEmpty else { return }
         while let (id, job) = table.next(now: now) {
-            guard let key = job.recipients.first?.lease.row else { continue }
+            guard let lease = job.recipients.first?.lease, isFlying(lease) else {
+                _ = table.finished(id, .notTried, recipients: 0, now: now, random: 0)
+                continue
+            }
             guard let worker = submit(job) else {
                 table.putBack(job, id)
                 // All are full: a report will come before that, or they are stopping.
                 dispatchAt = now.advanced(bySeconds: 0.05)
                 return
             }
-            flights[key]?.destination = id
-            flights[key]?.worker = worker
+            flights[lease.row]?.destination = id
+            flights[lease.row]?.worker = worker
+            flights[lease.row]?.began = now
             loads[worker] += 1
         }
     }
@@ -220,8 +242,9 @@ final class SchedulerCore {
     private func take(_ report: JobReport) {
         // The job may end again before it is accounted for: a worker that was given up.
         dispatchAt = nil
-        guard let key = report.job.recipients.first?.lease.row else { return }
-        let flight = flights[key]
+        guard let lease = report.job.recipients.first?.lease else { return }
+        let key = lease.row
+        let flight = isFlying(lease) ? flights[key] : nil
         if let flight, flight.destination != nil { account(flight, key, report) }
         if !report.attempts.isEmpty {
             recorder.rules.remember(report.attempts)
@@ -250,8 +273,10 @@ final class SchedulerCore {
             id, news, recipients: report.job.recipients.count, now: now,
             random: Double.random(in: 0...1, using: &random))
         guard let failure else { return }
-        troubles[site] = Trouble(failure: failure, nextSweep: troubles[site]?.nextSweep ?? now)
+        troubles[site]?.failure = failure
         if let pause {
+            // Removed when the destination opens again.
+            if troubles[site] == nil { troubles[site] = Trouble(failure: failure, nextSweep: now) }
             observer.sitePaused(site, seconds: pause, failure: failure)
             // What waits in memory waits in the store instead.
             giveBack(table.takeReady(id))
@@ -265,16 +290,21 @@ final class SchedulerCore {
             toRelease += job.recipients.map(\.lease)
             if let first = job.recipients.first {
                 releaseSites.insert(first.recipient.site)
-                end(first.lease.row)
+                end(first.lease)
             }
         }
     }
 
     /// A job is out of memory: its slot is free.
-    func end(_ key: QueueRowID) {
-        guard let flight = flights.removeValue(forKey: key) else { return }
+    func end(_ lease: Lease) {
+        guard isFlying(lease), let flight = flights.removeValue(forKey: lease.row) else { return }
         if flight.destination != nil { loads[flight.worker] -= 1 }
         shared.gate.release()
+    }
+
+    /// Whether the job in memory for the row is the one of this lease, not a later one.
+    private func isFlying(_ lease: Lease) -> Bool {
+        flights[lease.row]?.job.recipients.first?.lease.generation == lease.generation
     }
 
     // MARK: time
@@ -285,9 +315,13 @@ final class SchedulerCore {
 
     func wallTime(_ instant: Instant) -> WallTime { OutcomeRecorder.later(wall, instant.seconds(since: now)) }
 
-    private func waitMilliseconds() -> Int32 {
-        var next = [table.nextWake, keeper.next, retryAt, readAt, flushTLSAt, dispatchAt, stopBy].compactMap { $0 }
-            .min()
+    func waitMilliseconds() -> Int32 {
+        // What needs the store waits until it may be asked, and what is under way for its answer.
+        let asked = [
+            isExtending ? nil : keeper.next, isReading || isStopping ? nil : readAt, isWritingTLS ? nil : flushTLSAt,
+            isStopping ? nil : orphansAt,
+        ].compactMap { $0 }.map { max($0, retryAt ?? $0) }
+        var next = ([table.nextWake, retryAt, dispatchAt, stopBy].compactMap { $0 } + asked).min()
         // What waits for places is woken by the report that frees one.
         if isStopping { next = [next, now.advanced(bySeconds: 1)].compactMap { $0 }.min() }
         // The clocks may part (a suspended machine, a step): looked at every minute.

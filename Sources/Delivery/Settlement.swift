@@ -3,8 +3,8 @@ import Store
 
 /// What one job's end does to the store: rows that go or wait, and the notices that go with them in the same transaction.
 struct Settlement: Sendable {
-    /// The job's first row: how the scheduler knows it. nil: no slot is held for it.
-    let flight: QueueRowID?
+    /// The lease of the job's first row: how the scheduler knows it. nil: no slot is held for it.
+    let flight: Lease?
     let site: [UInt8]
     var outcomes: [Outcome] = []
     /// By outcome.

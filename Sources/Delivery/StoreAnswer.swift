@@ -8,10 +8,11 @@ package struct StoreAnswer: Sendable {
     enum Kind: Sendable {
         case started(Result<StartPicture, StoreError>)
         case leased([DestinationTable<DeliveryJob>.LeaseWish], Result<[LeasedBatch], StoreError>, askedAt: Instant)
-        case prepared([Settlement], Result<[[PreparedNotice]], StoreError>)
+        case prepared([Settlement], Result<[Result<[PreparedNotice], StoreError>], StoreError>)
         case settled([Settlement], Result<SettleResult, StoreError>, askedAt: Instant)
         case extended([QueueRowID], isDone: Bool)
-        case released(sites: [[UInt8]])
+        case released(sites: [[UInt8]], isDone: Bool)
+        case orphans(Result<[OwnedLease], StoreError>)
         case aged(site: [UInt8], [LeasedRecipient], isAll: Bool)
         case tlsResults([TLSResultRow], isDone: Bool)
     }
