@@ -132,7 +132,10 @@ package enum FailureClassifier {
             return .tryNextHost(unsupported(need, host))
         case .interrupted(let failure):
             if let reply, !reply.isPositive { return judged(reply, .recipient, host) }
-            return self.verdict(for: failure, host: host)
+            let told = self.verdict(for: failure, host: host)
+            // It may have been the answer to the message: another host would make two of it.
+            if case .badReply = failure, let why = told.failure { return .temporary(why) }
+            return told
         case .invalidEnvelope:
             return .permanent(
                 DeliveryFailure(

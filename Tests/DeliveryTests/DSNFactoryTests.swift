@@ -155,6 +155,15 @@ import Testing
         #expect(Self.text(Self.decide(delay))?.contains("The body.") == false)
     }
 
+    // RFC 8689 §5
+    @Test func whatRequiresTLSComesBackWithoutItsBody() {
+        var record = EnvelopeRecord()
+        record.ret = .full
+        record.requireTLS = true
+        let notice = Self.notice(.failed, record: record, size: 100)
+        #expect(Self.text(Self.decide(notice))?.contains("The body.") == false)
+    }
+
     @Test func expiryNamesTheLastAnswer() throws {
         let last = DeliveryFailure(
             .temporary, .network, EnhancedStatus(4, 4, 1), text: Array("connection refused".utf8),

@@ -123,6 +123,7 @@ import Testing
         guard case .unreachable = FailureClassifier.site(for: .lost(.greeting), host: Self.host) else {
             return #expect(Bool(false), "no greeting")
         }
+        #expect(Self.sign(Self.verdicts(.interrupted(.lost(.chunk)), [nil])[0]) == "later 4.4.2")
         let lost = TransferOutcome(verdict: .interrupted(.lost(.endOfMessage)), recipients: [])
         #expect(FailureClassifier.mayHaveBeenAccepted(lost))
         let early = TransferOutcome(verdict: .interrupted(.lost(.recipient)), recipients: [])

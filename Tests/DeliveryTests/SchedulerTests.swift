@@ -18,6 +18,8 @@ private final class Bench {
         let notices = Mutex<[DeliveryNotice]>([])
         let counts = Mutex<[SchedulerResult: Int]>([:])
         let starts = Mutex<[Int]>([])
+        /// A message that the store cannot read back.
+        let unreadable = Mutex<MessageID?>(nil)
     }
 
     final class Observer: SchedulerObserver {
@@ -52,6 +54,7 @@ private final class Bench {
         let rules = OutcomeRules(
             retrySeconds: { attempts, _ in Double(60 * attempts) }, maxAgeSeconds: maxAge, delayWarningSeconds: warning,
             notice: { (notice, session) throws(StoreError) in
+                if log.unreadable.withLock({ $0 }) == notice.message.id { throw .corrupt("body") }
                 _ = try session.wholeBody(of: notice.message.id)
                 log.notices.withLock { $0.append(notice) }
                 return AcceptRequest(
@@ -265,6 +268,57 @@ private final class Bench {
         bench.pass(1)
         #expect(bench.rows().isEmpty && bench.jobs.isEmpty)
         #expect(bench.scheduler.gate.freeSlots == 64)
+    }
+
+    @Test func oneUnreadableMessageSilencesNoOther() throws {
+        let bench = Bench()
+        bench.settle()
+        for n in 0..<3 { bench.accept(["p\(n)@z\(n).example"]) }
+        let jobs = bench.jobs
+        try #require(jobs.count == 3)
+        bench.log.unreadable.withLock { $0 = jobs[1].message.id }
+        for job in jobs {
+            bench.scheduler.report(
+                JobReport(job: job, results: [.failed(Bench.never)], attempts: [], site: .reached))
+        }
+        bench.settle()
+        #expect(bench.log.notices.withLock { Set($0.map(\.message.id)) } == [jobs[0].message.id, jobs[2].message.id])
+        #expect(!bench.rows().contains { $0.site != b("y.example") })
+    }
+
+    @Test func whatWaitsForAPlaceIsNotALostWorker() throws {
+        let bench = Bench {
+            $0.windowMax = 1
+            $0.jobSecondsMax = 500
+        }
+        bench.settle()
+        bench.accept(["p@z.example"])
+        bench.accept(["q@z.example"])
+        let first = try #require(bench.jobs.first)
+        for _ in 0..<4 { bench.pass(100) }
+        bench.deliver(first)
+        let second = bench.jobs
+        try #require(second.count == 1)
+        for _ in 0..<4 { bench.pass(100) }
+        #expect(bench.jobs.isEmpty)
+        bench.deliver(second[0])
+        #expect(bench.rows().isEmpty && bench.scheduler.gate.freeSlots == 64)
+        #expect(bench.core.table.inFlight == 0)
+    }
+
+    @Test func aRowThatLostItsJobIsFoundAgain() throws {
+        let bench = Bench()
+        bench.settle()
+        var lost = bench.request([RemoteRecipient(address: b("p@z.example"))])
+        lost.leasedTo = bench.scheduler.gate.owner
+        lost.leaseUntil = bench.scheduler.gate.leaseEnd(bench.time.wall())
+        _ = bench.store.gateway.accept(lost) { _ in }
+        bench.scheduler.isHintLost.store(true, ordering: .relaxed)
+        bench.settle()
+        for _ in 0..<8 { bench.pass(100) }
+        let job = try #require(bench.jobs.first)
+        bench.deliver(job)
+        #expect(bench.rows().isEmpty && bench.scheduler.gate.freeSlots == 64)
     }
 
     @Test func longJobsKeepTheirLeases() throws {
