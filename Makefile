@@ -8,7 +8,7 @@ SWIFT ?= swift
 BINARIES := .build/release
 
 .DEFAULT_GOAL := build
-.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install judges auth-lab auth-cost relay-crash relay-hostile relay-compare
+.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install judges auth-lab auth-cost relay-crash relay-hostile relay-compare tls-lab reports interop dns-stall
 
 # Debian packages: libraries to build with, then tools that tests use.
 setup:
@@ -81,6 +81,21 @@ relay-crash: release bench
 
 relay-hostile: release bench
 	tools/relay_hostile.py
+
+# Wants root, and the conformance folder beside the checkout or named.
+CONFORMANCE ?= ../shared/conformance
+PEERS ?= ../shared/peers
+tls-lab: release bench
+	tools/tls_lab.py --conformance $(CONFORMANCE) --bin $(BINARIES)
+
+reports: release bench
+	tools/reports.py --bin $(BINARIES)
+
+interop: release bench
+	tools/interop.py --bin $(BINARIES) --peers $(PEERS)
+
+dns-stall: release bench
+	tools/dns_stall.py --bin $(BINARIES)
 
 relay-compare: release bench
 	tools/relay_compare.sh

@@ -36,7 +36,8 @@ extension Configuration {
     var schedulerConfiguration: SchedulerConfiguration {
         var out = SchedulerConfiguration()
         out.windowMax = delivery.maxConnectionsPerDestination
-        out.windowStart = min(out.windowStart, out.windowMax)
+        // The limit is the operator's word on what a destination bears; failures take it down from there.
+        out.windowStart = out.windowMax
         out.ratePerMinute = delivery.maxMessagesPerMinute
         return out
     }
