@@ -59,7 +59,8 @@ let package = Package(
         lib(
             "Delivery",
             [
-                "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Reactor", "Handoff", "Telemetry", "CEpoll",
+                "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Reactor", "Handoff", "Telemetry",
+                "CEpoll",
                 "Fetch",
             ], house),
         lib(

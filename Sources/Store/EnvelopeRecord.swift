@@ -33,7 +33,8 @@ package struct EnvelopeRecord: Sendable, Equatable {
     }
 
     private enum Tag: UInt8 {
-        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient, proven
+        case helo = 1, peer, identity, tlsVersion, tlsCipher, envid, ret, bodyType, smtpUTF8, requireTLS, recipient,
+            proven
     }
 
     package init() {}

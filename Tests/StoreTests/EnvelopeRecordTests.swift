@@ -1,7 +1,6 @@
 import Protocols
-import Testing
-
 import Store
+import Testing
 
 @Suite struct EnvelopeRecordTests {
     private func sample() -> EnvelopeRecord {

@@ -114,13 +114,13 @@ package enum ConfigSchema {
     static let deliverySettings = [
         integer("delivery.queue_workers", \.delivery.queueWorkers, 1...64, "Threads that send mail to other servers."),
         durations(
-            "delivery.retry_intervals", \.delivery.retryIntervalSeconds, 1...604_800, reloadable: true,
+            "delivery.retry_intervals", \.delivery.retryIntervalSeconds, 1...604_800, reloadable: false,
             "Waits between attempts; after the last one they double, up to 48 hours, until delivery.max_age."),
         duration(
-            "delivery.max_age", \.delivery.maxAgeSeconds, 60...30 * 86_400, reloadable: true,
+            "delivery.max_age", \.delivery.maxAgeSeconds, 60...30 * 86_400,
             "After this time a message that cannot be delivered goes back to its sender."),
         duration(
-            "delivery.delay_warning", \.delivery.delayWarningSeconds, 0...30 * 86_400, reloadable: true,
+            "delivery.delay_warning", \.delivery.delayWarningSeconds, 0...30 * 86_400,
             "After this time the sender is told once that the message waits; 0: never."),
         routes("delivery.routes", "Destinations that are not found by MX, first match first."),
         integer("delivery.port", \.delivery.port, 1...65_535, reloadable: true, "The port of other servers."),
@@ -168,7 +168,7 @@ package enum ConfigSchema {
         duration(
             "ledger.max_age", \.ledger.maxAgeSeconds, 3_600...3_650 * 86_400, "How long decisions are kept."),
         choice(
-            "dmarc.mode", \.dmarc.mode, reloadable: true,
+            "dmarc.mode", \.dmarc.mode,
             "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),
         boolean("dmarc.send_reports", \.dmarc.sendReports, reloadable: true, "Whether aggregate reports are sent."),
         boolean("tlsrpt.send_reports", \.tlsrpt.sendReports, reloadable: true, "Whether TLS reports are sent."),
