@@ -81,7 +81,8 @@ package struct Disposition: Sendable, Hashable {
     /// Whose mail it is, then who wrote it, then what DMARC and the receiver's own rule for SPF ask for: the severer.
     package static func decide(_ results: AuthResults, _ policy: DomainPolicy, _ facts: Facts) -> Disposition {
         if facts.clientIsTrusted { return Disposition(.accept, .trustedClient, "the client is one of ours") }
-        if let problem = results.dmarc?.authorProblem, policy.brokenFrom != .accept {
+        // Without any From field nobody is named, so nobody is impersonated: devices send such mail, and other servers take it.
+        if let problem = results.dmarc?.authorProblem, problem != .missing, policy.brokenFrom != .accept {
             return brokenFrom(problem, policy.brokenFrom)
         }
         let decided = byDMARC(results, policy)

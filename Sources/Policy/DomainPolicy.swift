@@ -24,7 +24,7 @@ package struct DomainPolicy: Sendable, Hashable {
     package var trustedARCSealers: [[UInt8]] = []
     /// SPF fail, unless DMARC passes.
     package var spfFail = Strictness.accept
-    /// No author domain, or more than one (RFC 9989 §11.5).
+    /// A From field without an author domain, or more than one (RFC 9989 §11.5). Mail without any From is not meant.
     package var brokenFrom = Strictness.reject
 
     /// Whether mail of the domain is signed; without an active key it never is.

@@ -25,7 +25,7 @@ extension DomainPolicyField {
             summary: "Mail that fails SPF and does not pass DMARC: accept, quarantine or reject."),
         choice(
             "broken_from", \.brokenFrom,
-            summary: "Mail whose From names no author domain or several: accept, quarantine or reject."),
+            summary: "Mail whose From field names no author domain or several: accept, quarantine or reject."),
     ]
 
     static func choice<Value: RawRepresentable & Sendable>(

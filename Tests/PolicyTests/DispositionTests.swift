@@ -161,6 +161,17 @@ import Testing
         #expect(lines.allSatisfy { $0.hasPrefix("550") } && lines.count == 2)
     }
 
+    /// Nobody is named, so nobody is impersonated.
+    @Test func mailWithoutAnyFromIsLetPass() {
+        var results = AuthResults()
+        var dmarc = AuthResults.DMARC(result: .permerror, author: [])
+        dmarc.authorProblem = .missing
+        results.dmarc = dmarc
+        let disposition = Disposition.decide(results, DomainPolicy(), Disposition.Facts())
+        #expect(disposition.action == .accept)
+        #expect(disposition.rule == .noObjection)
+    }
+
     @Test(arguments: [
         (DomainPolicy.Strictness.reject, Disposition.Action.reject), (.quarantine, .quarantine), (.accept, .accept),
     ])
