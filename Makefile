@@ -66,9 +66,10 @@ crash: release bench
 hostile: release bench
 	tools/hostile.py
 
-# Signatures and seals of ours judged by others, and theirs by us: wants python3-dkim, opendkim, rspamd.
+# Signatures and seals of ours judged by others, and theirs by us: wants python3-dkim, opendkim, rspamd,
+# which Debian's own Python sees.
 judges: release
-	tools/judges.py --bin $(BINARIES)
+	/usr/bin/python3 tools/judges.py --bin $(BINARIES)
 
 auth-lab: release
 	tools/authlab.py --bin $(BINARIES)

@@ -65,13 +65,6 @@ package struct MessageCheck: Evaluation, Sendable {
         self.looksUpIndicators = looksUpIndicators
     }
 
-    /// What can be asked when the header is complete, while the body still arrives.
-    package static func earlyQuestions(_ dkim: DKIMFields, _ arc: ARCFields, _ author: Author) -> [DNSQuestion] {
-        var out = dkim.questions + arc.questions
-        if let first = DMARCCheck(author: author, spf: nil, dkim: []).firstQuestion { out.append(first) }
-        return out
-    }
-
     package func evaluate(_ facts: Facts) throws(Missing) -> AuthResults {
         let keys = dkim.questions + arc.questions
         // With a key or the client still to come, everything else is asked beside them; with all there, what DMARC asks further is

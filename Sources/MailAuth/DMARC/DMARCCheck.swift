@@ -32,12 +32,6 @@ package struct DMARCCheck: Evaluation, Sendable {
         self.dice = dice
     }
 
-    /// The first question, known as soon as From is: lets the answer be there when the message has ended.
-    package var firstQuestion: DNSQuestion? {
-        guard case .domain(let domain) = author else { return nil }
-        return Self.name(domain).flatMap(DMARCLookup.question)
-    }
-
     /// A mail domain as a DNS name, U-labels as A-labels (RFC 9989 §5.3.1). Nil: not a domain.
     package static func name(_ domain: [UInt8]) -> DNSName? {
         guard domain.last != ASCII.dot else { return nil }
