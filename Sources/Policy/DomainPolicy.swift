@@ -32,6 +32,9 @@ package struct DomainPolicy: Sendable, Hashable {
     /// Whether forwarded mail gets an ARC set; never mail of our own.
     package var arcSeal = false
 
+    /// Greylisting, tarpitting, lists and filters.
+    package var defense = DomainDefense()
+
     /// Entries of one list of domains.
     package static let domainsMax = 100
 
