@@ -1,4 +1,5 @@
 package import Base
+package import Policy
 package import Protocols
 
 /// A session that ended without a message and was refused or misbehaved. Its id is drawn like a message's, so `explain`
@@ -18,6 +19,8 @@ package struct ConnectionRecord: Sendable, Hashable {
     package var refusedRecipients = 0
     package var elapsedMicroseconds: UInt64 = 0
     package var iprev: AuthResults.IPRev?
+    /// What defences did, in order; the first `DefenseEvent.eventsMax` are kept.
+    package var events: [DefenseEvent] = []
 
     package init(id: MessageID, time: WallTime, session: SessionFacts, reason: [UInt8]) {
         self.id = id

@@ -39,6 +39,8 @@ package struct DecisionRecord: Sendable {
     /// One for each receiving domain.
     package var verdicts: [Verdict] = []
     package var timing = Timing()
+    /// What defences did to the session so far and to the message; the first `DefenseEvent.eventsMax` are kept.
+    package var events: [DefenseEvent] = []
     /// Set by decoding: not all of `facts` found room, so a replay may lack some.
     package var isAbridged = false
 

@@ -1,4 +1,5 @@
 import Base
+import Policy
 import Protocols
 
 extension ConnectionRecord {
@@ -13,6 +14,7 @@ extension ConnectionRecord {
         e.number(6, refusedRecipients)
         e.number(7, elapsedMicroseconds)
         if let iprev { e.iprev(8, iprev) }
+        e.events(9, events)
         return e.out
     }
 
@@ -32,6 +34,7 @@ extension ConnectionRecord {
             case 6: refusedRecipients = field.int
             case 7: elapsedMicroseconds = field.number
             case 8: iprev = inner.iprev()
+            case 9: if events.count < DefenseEvent.eventsMax { events += inner.event().map { [$0] } ?? [] }
             default: break
             }
         }

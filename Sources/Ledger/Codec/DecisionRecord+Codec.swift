@@ -26,6 +26,7 @@ extension DecisionRecord {
         e.number(13, dice)
         e.timing(14, timing)
         e.number(18, removedClaims)
+        e.events(19, events)
         var isWhole = verdicts.count <= Self.verdictsMax && !isAbridged
         for verdict in verdicts.prefix(Self.verdictsMax) { isWhole = e.verdict(15, verdict) && isWhole }
         isWhole = e.facts(16, facts) && isWhole
@@ -65,6 +66,7 @@ extension DecisionRecord {
             case 16: if let (question, answer) = inner.fact() { rest.facts.learn(question, answer) }
             case 17: rest.isAbridged = field.flag
             case 18: rest.removedClaims = field.int
+            case 19: if rest.events.count < DefenseEvent.eventsMax { rest.events += inner.event().map { [$0] } ?? [] }
             default: break
             }
         }
