@@ -63,7 +63,7 @@ package struct DomainPolicyField: Sendable {
     /// False when the text is not a value of this setting.
     package let write: @Sendable (inout DomainPolicy, String) -> Bool
 
-    package static let all: [DomainPolicyField] = mailboxes + authentication + signing
+    package static let all: [DomainPolicyField] = mailboxes + authentication + signing + defense
 
     /// What is taken for the domain's mailboxes.
     private static let mailboxes: [DomainPolicyField] = [

@@ -41,7 +41,7 @@ extension DomainPolicyField {
             })
     }
 
-    private static func domains(
+    static func domains(
         _ name: String, _ path: any WritableKeyPath<DomainPolicy, [[UInt8]]> & Sendable, summary: String
     ) -> DomainPolicyField {
         DomainPolicyField(

@@ -1,0 +1,89 @@
+import Base
+import Protocols
+
+/// DNS lists as operators write them: `zone=weight` or `zone:codes=weight`, parted by commas. Codes are the last octet of
+/// the answer, one or a range, `127.0.0.` before it or not.
+extension DomainDefense.DNSList: CustomStringConvertible {
+    /// Entries of one domain: each is a question for every new client.
+    package static let countMax = 32
+    /// Ranges of one entry.
+    package static let codesMax = 16
+    package static let weights = -100...100
+    /// The 64 octets that an IPv6 address takes must fit before it in a name of 253.
+    package static let zoneOctetsMax = 180
+
+    /// Nil: not such a list, too long, or the same entry twice.
+    package static func parse(_ text: String) -> [Self]? {
+        guard text.utf8.count <= 16_384 else { return nil }
+        if text == "none" { return [] }
+        var out: [Self] = []
+        var entry: [UInt8] = []
+        for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
+            let word = part.filter { $0 != ASCII.space }
+            // A comma before the weight parts codes.
+            if entry.isEmpty { entry = word } else { entry += [ASCII.comma] + word }
+            guard entry.contains(ASCII.equals) else {
+                guard entry.contains(ASCII.colon) else { return nil }
+                continue
+            }
+            guard out.count < countMax, let list = Self(entry), !out.contains(where: { $0.isSame(as: list) }) else {
+                return nil
+            }
+            out.append(list)
+            entry = []
+        }
+        return entry.isEmpty ? out : nil
+    }
+
+    private init?(_ entry: [UInt8]) {
+        let sides = entry.split(separator: ASCII.equals, maxSplits: 1, omittingEmptySubsequences: false)
+        guard sides.count == 2, let weight = Self.weight(sides[1]) else { return nil }
+        let names = sides[0].split(separator: ASCII.colon, maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = names.first, let zone = Self.zone(Array(first)) else { return nil }
+        self.init(zone: zone, weight: weight)
+        guard names.count == 2 else { return }
+        for part in names[1].split(separator: ASCII.comma, omittingEmptySubsequences: false) {
+            guard codes.count < Self.codesMax, let range = Self.range(part) else { return nil }
+            codes.append(range)
+        }
+    }
+
+    private static func zone(_ text: [UInt8]) -> [UInt8]? {
+        let isName = text.allSatisfy { ASCII.isAlphanumeric($0) || "-._".utf8.contains($0) }
+        guard isName, text.last != ASCII.dot, text.count <= zoneOctetsMax, DNSName(dotted: text) != nil else {
+            return nil
+        }
+        return ASCII.lowercased(text)
+    }
+
+    /// Nothing is no weight: such a list would be asked in vain.
+    private static func weight(_ text: ArraySlice<UInt8>) -> Int? {
+        let isNegative = text.first == ASCII.hyphen
+        let digits = Array(isNegative || text.first == ASCII.plus ? text.dropFirst() : text)
+        guard digits.count <= 3, let n = Decimal.parse(digits.span), n > 0 else { return nil }
+        let weight = isNegative ? -Int(n) : Int(n)
+        return weights.contains(weight) ? weight : nil
+    }
+
+    private static func range(_ text: ArraySlice<UInt8>) -> ClosedRange<UInt8>? {
+        let ends = text.split(separator: ASCII.hyphen, maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = ends.first.flatMap(octet), let last = ends.last.flatMap(octet), first <= last else {
+            return nil
+        }
+        return first...last
+    }
+
+    private static func octet(_ text: ArraySlice<UInt8>) -> UInt8? {
+        let loopback = Array("127.0.0.".utf8)
+        let digits = Array(text.starts(with: loopback) ? text.dropFirst(loopback.count) : text)
+        guard digits.count <= 3, let n = Decimal.parse(digits.span) else { return nil }
+        return UInt8(exactly: n)
+    }
+
+    private func isSame(as other: Self) -> Bool { zone == other.zone && codes == other.codes }
+
+    package var description: String {
+        let which = codes.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        return zone.escapedText + (which.isEmpty ? "" : ":" + which.joined(separator: ",")) + "=\(weight)"
+    }
+}
