@@ -197,4 +197,15 @@ static inline uint64_t mt_raise_nofile(void) {
     return (uint64_t)r.rlim_cur;
 }
 
+/// The soft limit of descriptors now: it may be changed from outside.
+static inline int64_t mt_descriptor_limit(void) {
+    struct rlimit r;
+    return getrlimit(RLIMIT_NOFILE, &r) < 0 ? -(int64_t)errno : (int64_t)r.rlim_cur;
+}
+/// Open descriptors of the process, or -errno. Newer kernels tell it as the size of a folder; otherwise `listing`, opened
+/// once on that folder with `opendir`, is counted. Needs no descriptor of its own.
+int64_t mt_descriptor_count(DIR *listing);
+/// Gives free memory inside the heap back to the system.
+void mt_trim_heap(void);
+
 #endif
