@@ -5,13 +5,13 @@ import Protocols
 // What defences did, as one group for each event. Controls and effects are numbered by their place here: only append.
 
 extension DefenseEvent.Control: LedgerCoded {
-    package static let ledgerCodes: [DefenseEvent.Control] = [
+    static let ledgerCodes: [DefenseEvent.Control] = [
         .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison,
     ]
 }
 
 extension DefenseEvent.Effect: LedgerCoded {
-    package static let ledgerCodes: [DefenseEvent.Effect] = [
+    static let ledgerCodes: [DefenseEvent.Effect] = [
         .noted, .passed, .slowed, .deferred, .refused, .closed, .quarantined, .discarded, .modified,
     ]
 }
