@@ -26,6 +26,7 @@ package final class Resolver: DNSResolver {
         try ResolverFiles.check(configuration)
         let inbox = Mailbox<Message>(capacity: limits.inbox)
         self.inbox = inbox
+        inFlightMax = limits.open
         let started = StartSignal()
         let life = life
         thread = LoopThread.spawn("resolver") {
@@ -56,6 +57,11 @@ package final class Resolver: DNSResolver {
     /// Batches not yet looked at.
     package var depth: Int { inbox.depth }
 
+    /// Questions that queries are open for, and batches not yet looked at.
+    package var inFlight: Int { life.open + inbox.depth }
+    /// The most queries at once.
+    package let inFlightMax: Int
+
     /// Ends the thread; open questions are answered as timed out. Call once, last.
     package func stop() {
         while !inbox.post(.stop) { ResolverThread.pause() }
@@ -63,11 +69,14 @@ package final class Resolver: DNSResolver {
     }
 }
 
-/// Whether DNS has ever answered; written by the resolver's thread, read by all.
+/// Whether DNS has ever answered, and how many queries are open; written by the resolver's thread, read by all.
 final class ResolverLife: Sendable {
     private let answered = Atomic<Bool>(false)
+    private let queries = Atomic<Int>(0)
     var hasAnswered: Bool { answered.load(ordering: .relaxed) }
     func note() { if !hasAnswered { answered.store(true, ordering: .relaxed) } }
+    var open: Int { queries.load(ordering: .relaxed) }
+    func note(open: Int) { queries.store(open, ordering: .relaxed) }
 }
 
 /// Told of every answer, on the resolver thread: must be quick and must not ask.

@@ -66,6 +66,7 @@ final class ResolverThread {
         if ready & Self.unboundEvent != 0, !context.process() { restart() }
         takeMessages()
         sweep()
+        life.note(open: open.count)
     }
 
     // MARK: Waiting

@@ -20,6 +20,8 @@ package struct StoreBatch: Sendable {
 
 /// Told on the store's own threads what they do; must not block. The server connects it to metrics and log.
 package protocol StoreObserver: AnyObject, Sendable {
+    /// A commit begins; `batchCommitted` or `writeFailed` ends it. What takes long is seen while it does.
+    func commitBegan()
     func batchCommitted(_ batch: StoreBatch)
     /// A batch (or a body) of `requests` was not kept; each was answered with the error.
     func writeFailed(_ error: StoreError, requests: Int, detail: String)
@@ -30,6 +32,7 @@ package protocol StoreObserver: AnyObject, Sendable {
 }
 
 extension StoreObserver {
+    package func commitBegan() {}
     package func batchCommitted(_ batch: StoreBatch) {}
     package func writeFailed(_ error: StoreError, requests: Int, detail: String) {}
     package func bodiesSynced(bodies: Int, octets: Int, seconds: Double) {}

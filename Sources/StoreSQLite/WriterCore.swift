@@ -128,6 +128,7 @@ final class WriterCore {
         }
         try session.flushUsage()
         commitStart = mt_monotonic_ns()
+        shared.observer?.commitBegan()
         try connection.commit()
         return true
     }
