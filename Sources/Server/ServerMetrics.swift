@@ -26,6 +26,8 @@ package final class ServerMetrics: Sendable {
     package let ledger: LedgerMetrics
     package let queue: QueueMetrics
     package let delivery: OutboundMetrics
+    package let defense: DefenseMetrics
+    package let pressure: PressureMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -79,6 +81,8 @@ package final class ServerMetrics: Sendable {
         ledger = LedgerMetrics(r)
         queue = QueueMetrics(r)
         delivery = OutboundMetrics(r)
+        defense = DefenseMetrics(r)
+        pressure = PressureMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }

@@ -24,6 +24,7 @@ import Testing
             "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",
             "tls.certificates=[{\"certificate\":\"/c\",\"key\":\"/k\",\"names\":[\"*.example.org\"]}]",
             "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"submission\",\"tls\":\"required\",\"session_tickets\":false}]",
+            "smtp.milters=[{\"name\":\"spam\",\"address\":\"unix:/m\",\"listeners\":[\"submission\"],\"timeout\":9,\"on_failure\":\"accept\",\"enabled\":false}]",
             "dns.forward=127.0.0.1@53", "dns.trust_anchor_file=/t", "dns.root_hints=/r", "dns.timeout=3s",
             "store.path=/s", "store.min_free_bytes=1GiB", "delivery.queue_workers=5", "delivery.retry_intervals=1m,2m",
             "delivery.max_age=2d", "delivery.delay_warning=0",
@@ -34,7 +35,8 @@ import Testing
             "ledger.max_size=5MiB", "ledger.max_age=2d", "delivery.max_connections_per_destination=7",
             "delivery.max_messages_per_minute=8", "delivery.ca_file=/ca", "mta_sts.port=8443",
             "mta_sts.allow_private=true", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
-            "tlsrpt.send_reports=true", "logging.level=debug", "logging.format=json",
+            "tlsrpt.send_reports=true", "pressure.enabled=false", "pressure.memory_limit=2GiB",
+            "pressure.commit_latency_ms=100", "logging.level=debug", "logging.format=json",
         ]
         let first = try ConfigLoadTests.load(nil, sets: sets)
         let untouched = ConfigSchema.settings.filter { $0.read(first.configuration) == $0.defaultValue }.map(\.key)

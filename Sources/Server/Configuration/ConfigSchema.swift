@@ -25,7 +25,7 @@ package enum ConfigSchema {
     package static func setting(_ key: String) -> ConfigSetting? { settings.first { $0.key == key } }
 
     package static let settings: [ConfigSetting] =
-        serverSettings + smtpSettings + tlsSettings + dnsSettings + storeSettings + deliverySettings + otherSettings
+        serverSettings + smtpSettings + milterSettings + tlsSettings + dnsSettings + storeSettings + deliverySettings + otherSettings
 
     static let serverSettings = [
         text(
@@ -172,6 +172,15 @@ package enum ConfigSchema {
             "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),
         boolean("dmarc.send_reports", \.dmarc.sendReports, reloadable: true, "Whether aggregate reports are sent."),
         boolean("tlsrpt.send_reports", \.tlsrpt.sendReports, reloadable: true, "Whether TLS reports are sent."),
+        boolean(
+            "pressure.enabled", \.pressure.enabled, reloadable: true,
+            "Whether work is turned away when descriptors, memory, disk, commits, DNS or connections run short."),
+        size(
+            "pressure.memory_limit", \.pressure.memoryLimitBytes, 0...1 << 50, reloadable: true,
+            "Memory the server should stay below; 0: the limit of its control group, or the machine's memory."),
+        integer(
+            "pressure.commit_latency_ms", \.pressure.commitLatencyMilliseconds, 10...60_000, reloadable: true,
+            "Milliseconds that one commit may take before the store counts as slow."),
         choice("logging.level", \.logging.level, reloadable: true, "The least important event that is logged."),
         choice("logging.format", \.logging.format, reloadable: true, "Lines for people, or one JSON object a line."),
     ]

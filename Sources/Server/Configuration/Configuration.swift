@@ -4,6 +4,7 @@
 package struct Configuration: Sendable, Equatable {
     package var server = Host()
     package var smtp = SMTP()
+    package var milters: [Milter] = []
     package var tls = TLS()
     package var dns = DNS()
     package var store = StoreFiles()
@@ -16,6 +17,7 @@ package struct Configuration: Sendable, Equatable {
     package var ledger = Ledger()
     package var dmarc = DMARC()
     package var tlsrpt = TLSReporting()
+    package var pressure = Pressure()
     package var logging = Logging()
 
     package init() {}
@@ -210,6 +212,14 @@ package struct Configuration: Sendable, Equatable {
     }
 
     package struct TLSReporting: Sendable, Equatable { package var sendReports = false }
+
+    /// What is given up when the server runs short of something.
+    package struct Pressure: Sendable, Equatable {
+        package var enabled = true
+        /// 0: the control group's, or the machine's.
+        package var memoryLimitBytes = 0
+        package var commitLatencyMilliseconds = 250
+    }
 
     package struct Logging: Sendable, Equatable {
         package var level = Level.info
