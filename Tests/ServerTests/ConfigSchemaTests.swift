@@ -19,6 +19,8 @@ import Testing
             "server.hostname=mx.example.org", "smtp.reactors=3", "smtp.relay_networks=10.0.0.0/8",
             "smtp.max_connections=5", "smtp.max_connections_per_ip=4", "smtp.max_message_size=1MiB",
             "smtp.max_recipients=101", "smtp.max_errors=7", "smtp.command_timeout=1m", "smtp.data_timeout=61",
+            "smtp.max_connections_per_network=9", "smtp.max_held_sessions=8", "smtp.trusted_networks=192.0.2.0/24",
+            "smtp.rate_limit.recipients_per_minute=3", "smtp.rate_limit.failed_logins=0",
             "smtp.rate_limit.connections_per_minute=1", "smtp.rate_limit.messages_per_minute=2", "tls.mode=acme",
             "tls.min_version=1.3", "tls.session_tickets=false", "tls.acme.directory=https://ca.example/d",
             "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",

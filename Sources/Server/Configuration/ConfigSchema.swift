@@ -46,6 +46,15 @@ package enum ConfigSchema {
         integer(
             "smtp.max_connections_per_ip", \.smtp.maxConnectionsPerIP, 1...1_000_000, reloadable: true,
             "Most connections at once from one client address (one /64 of IPv6)."),
+        integer(
+            "smtp.max_connections_per_network", \.smtp.maxConnectionsPerNetwork, 0...1_000_000, reloadable: true,
+            "Most connections at once from one network (a /24, a /48 of IPv6); 0: no limit."),
+        integer(
+            "smtp.max_held_sessions", \.smtp.maxHeldSessions, 0...1_000_000, reloadable: true,
+            "Most sessions slowed at once by tarpits; beyond that, and under pressure, nobody is slowed."),
+        networks(
+            "smtp.trusted_networks", \.smtp.trustedNetworks, reloadable: true,
+            "Clients in these networks are held to no limit but smtp.max_connections."),
         size(
             "smtp.max_message_size", \.smtp.maxMessageSize, 1_024...1 << 30, reloadable: true,
             "Most octets of a message; announced as SIZE."),
@@ -67,6 +76,13 @@ package enum ConfigSchema {
         integer(
             "smtp.rate_limit.messages_per_minute", \.smtp.rateLimit.messagesPerMinute, 0...1_000_000,
             reloadable: true, "Messages a minute from one client address; 0: no limit."),
+        integer(
+            "smtp.rate_limit.recipients_per_minute", \.smtp.rateLimit.recipientsPerMinute, 0...1_000_000,
+            reloadable: true,
+            "Recipients a minute from one client address; 0: no limit. A network may have 4 times each rate."),
+        integer(
+            "smtp.rate_limit.failed_logins", \.smtp.rateLimit.failedLogins, 0...1_000_000, reloadable: true,
+            "Failed logins in ten minutes from one client address, after which no login is tried; 0: no limit."),
     ]
 
     static let tlsSettings = [

@@ -39,6 +39,11 @@ package struct Configuration: Sendable, Equatable {
         package var relayNetworks: [IPNetwork] = []
         package var maxConnections = 10_000
         package var maxConnectionsPerIP = 1_000
+        /// 0: no limit.
+        package var maxConnectionsPerNetwork = 0
+        package var maxHeldSessions = 2_500
+        /// Held to no limit but the total of connections.
+        package var trustedNetworks: [IPNetwork] = []
         package var maxMessageSize = 50 << 20
         package var maxRecipients = 1_000
         /// Rejected commands of one session before it is closed.
@@ -52,6 +57,9 @@ package struct Configuration: Sendable, Equatable {
     package struct RateLimit: Sendable, Equatable {
         package var connectionsPerMinute = 0
         package var messagesPerMinute = 0
+        package var recipientsPerMinute = 0
+        /// In ten minutes.
+        package var failedLogins = 10
     }
 
     package struct Listener: Sendable, Equatable {

@@ -1,0 +1,25 @@
+/// Bounds of the conversation with filters.
+package struct MilterLimits: Sendable {
+    /// Octets of a body that wait for a filter before the client is made to wait.
+    package var bufferMax = 256 << 10
+    /// Octets of one body kept for the filters that come after the first, so that they see what it changed; a larger body
+    /// goes to all of them at once, as it came.
+    package var keptMax = 1 << 20
+    /// The same for all sessions of a loop together.
+    package var keptByLoopMax = 64 << 20
+    /// Octets of a header with all changes.
+    package var headerMax = 1 << 20
+    /// Octets of a replaced body.
+    package var bodyMax = 50 << 20
+    package var recipientsMax = 1_000
+    /// Changes one filter may ask for in one message.
+    package var changesMax = 10_000
+    /// A filter that failed this often in a row is left alone for a while.
+    package var failuresMax = 3
+    package var restSeconds = 5.0
+    package var restSecondsMax = 60.0
+    /// The end of a message, however often a filter reports progress.
+    package var endSecondsMax = 300.0
+
+    package init() {}
+}
