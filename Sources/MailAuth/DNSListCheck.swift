@@ -63,7 +63,7 @@ package struct DNSListCheck: Evaluation {
         return DNSListFinding(zone: zone, outcome: outcome(addresses), answers: addresses)
     }
 
-    // RFC 5782 §2.3: an answer outside 127.0.0.0/8 is not a list's.
+    /// Lists answer within 127.0.0.0/8; anything else is a domain given up and sold, or a resolver's own page.
     private static func outcome(_ addresses: [IPAddress]) -> DNSListFinding.Outcome {
         if addresses.isEmpty { return .notListed }
         guard addresses.allSatisfy({ $0.isIPv4 && $0.bytes[0] == 127 }) else { return .broken }

@@ -85,7 +85,7 @@ extension Reactor {
         let bytes = UnsafeRawBufferPointer(rebasing: scratch[0..<total]).assumingMemoryBound(to: UInt8.self)
         let consumed = min(max(c.driver.received(c, bytes.span), 0), total)
         guard c.state == .open else { return }
-        if c.isTLS, !wasTLS {
+        if c.isTLS, !wasTLS, !c.tlsTakesInput {
             // RFC 3207 §4.2: what came in plaintext behind STARTTLS must not be taken for what came inside TLS.
             c.discardedPlaintext += total - consumed
             return c.input.removeAll()
@@ -199,11 +199,27 @@ extension Reactor {
     // MARK: Kept input
 
     func offerTurn(_ c: Connection) {
+        if c.tlsTakesInput, let tls = c.tls { feed(c, tls) }
         guard c.state == .open, c.closeWhenFlushed == nil, !c.isPaused else { return touch(c) }
         if !c.input.isEmpty { deliver(c, keep(c)) }
         if let tls = c.tls, c.state == .open, !c.isPaused, tls.holdsPair { pumpInput(c, tls) }
         finishInput(c)
         touch(c)
+    }
+
+    /// Hands the engine what came before it was made.
+    private func feed(_ c: Connection, _ tls: TLSChannel) {
+        c.tlsTakesInput = false
+        guard c.state == .open, !c.input.isEmpty else { return }
+        let room = tls.inboundRoom()
+        // A client waits for our answer after its first flight, which is small.
+        guard c.input.count <= room.count else { return c.close(.tlsFailed("too much before the handshake")) }
+        let count = c.input.withUnsafeReadable { bytes in
+            room.copyMemory(from: bytes)
+            return bytes.count
+        }
+        tls.addInbound(count)
+        c.input.removeAll()
     }
 
     // MARK: Output

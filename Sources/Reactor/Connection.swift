@@ -23,6 +23,8 @@ package final class Connection {
     var output: ByteBuffer
     /// Leading bytes of `output` that go out before TLS does.
     var plainOutput = 0
+    /// `input` holds the beginning of TLS, for the engine to take.
+    var tlsTakesInput = false
     var tls: TLSChannel?
     package internal(set) var tlsInfo: TLSInfo?
     var armed: Readiness
@@ -151,6 +153,15 @@ package final class Connection {
     /// (RFC 3207 §4.2), and `secured` follows.
     package func startTLSServer(_ context: TLSContext) { startTLS(TLSChannel(server: context, reactor.limits)) }
 
+    /// Begins TLS as the server of a client that speaks nothing else: what came of it and was not consumed is the
+    /// beginning of TLS already, for instance behind a PROXY header (RFC 8314 §3).
+    package func startImplicitTLSServer(_ context: TLSContext) {
+        guard acceptsOutput, tls == nil else { return }
+        tlsTakesInput = true
+        startTLS(TLSChannel(server: context, reactor.limits))
+        offerInput()
+    }
+
     /// Begins TLS as the client, likewise. `serverName` goes into SNI unless nil. `verification` decides which certificates
     /// end the session with `tlsUnverified`; nil: what the context was made for. `observing` is looked at when
     /// `verification` looks at nothing, and what it finds is told in `TLSInfo.peerCertificate` alone. `resume` is used
@@ -173,8 +184,10 @@ package final class Connection {
     private func startTLS(_ channel: TLSChannel?) {
         guard acceptsOutput, tls == nil else { return }
         guard let channel else { return close(.tlsFailed("no TLS session could be made")) }
-        discardedPlaintext += input.count
-        input.removeAll()
+        if !tlsTakesInput {
+            discardedPlaintext += input.count
+            input.removeAll()
+        }
         plainOutput = output.count
         tls = channel
         reactor.touch(self)

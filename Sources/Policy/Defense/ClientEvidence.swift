@@ -47,6 +47,7 @@ extension DomainDefense {
 
 extension DomainDefense.DNSList {
     /// Whether what was found is an entry of the kind that counts.
+    // RFC 5782 §2.3
     package func matches(_ finding: DNSListFinding) -> Bool {
         guard finding.outcome == .listed, finding.zone == zone else { return false }
         if codes.isEmpty { return true }

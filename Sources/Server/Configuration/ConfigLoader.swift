@@ -182,7 +182,11 @@ struct ConfigLoader {
                 )
             }
             if listener.kind == .lmtp { complain("smtp.listeners", "[\(i)]: kind lmtp is not available yet") }
-            if listener.proxyProtocol { complain("smtp.listeners", "[\(i)]: proxy_protocol is not available yet") }
+            if listener.proxyProtocol, smtp.proxyNetworks.isEmpty {
+                complain(
+                    "smtp.listeners",
+                    "[\(i)]: proxy_protocol lets nobody in while smtp.proxy_networks is empty; name the proxies")
+            }
             let same = smtp.listeners[..<i].contains { $0.address == listener.address }
             if same, listener.address.port != 0 {
                 complain("smtp.listeners", "[\(i)]: \(listener.address) is used twice")

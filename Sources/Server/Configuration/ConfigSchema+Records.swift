@@ -19,7 +19,7 @@ extension ConfigSchema {
             sentence: "Whether TLS is offered, or no mail is taken without it."),
         ConfigField(
             name: "proxy_protocol", type: .boolean, defaultText: "false",
-            sentence: "Whether each connection starts with a PROXY header that names the client. Only behind a proxy."),
+            sentence: "Whether each connection starts with a PROXY header that names the client (smtp.proxy_networks)."),
         ConfigField(
             name: "session_tickets", type: .boolean, defaultText: "true",
             sentence: "Whether TLS sessions of this listener may be resumed (needs tls.session_tickets too)."),

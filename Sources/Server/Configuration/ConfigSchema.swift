@@ -25,7 +25,8 @@ package enum ConfigSchema {
     package static func setting(_ key: String) -> ConfigSetting? { settings.first { $0.key == key } }
 
     package static let settings: [ConfigSetting] =
-        serverSettings + smtpSettings + milterSettings + tlsSettings + dnsSettings + storeSettings + deliverySettings + otherSettings
+        serverSettings + smtpSettings + milterSettings + tlsSettings + dnsSettings + storeSettings + deliverySettings
+        + otherSettings
 
     static let serverSettings = [
         text(
@@ -42,6 +43,10 @@ package enum ConfigSchema {
         networks(
             "smtp.relay_networks", \.smtp.relayNetworks, reloadable: true,
             "Clients in these networks may send to anybody without AUTH; nobody by default."),
+        networks(
+            "smtp.proxy_networks", \.smtp.proxyNetworks, reloadable: true,
+            "Proxies whose PROXY headers are believed, on listeners with proxy_protocol; nobody else may connect there."
+        ),
         integer("smtp.max_connections", \.smtp.maxConnections, 1...1_000_000, "Most connections at once."),
         integer(
             "smtp.max_connections_per_ip", \.smtp.maxConnectionsPerIP, 1...1_000_000, reloadable: true,

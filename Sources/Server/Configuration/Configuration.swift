@@ -37,6 +37,8 @@ package struct Configuration: Sendable, Equatable {
         package var reactors = 0
         /// Who may relay without AUTH.
         package var relayNetworks: [IPNetwork] = []
+        /// Whose PROXY headers are believed.
+        package var proxyNetworks: [IPNetwork] = []
         package var maxConnections = 10_000
         package var maxConnectionsPerIP = 1_000
         /// 0: no limit.
