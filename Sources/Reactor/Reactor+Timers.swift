@@ -1,4 +1,5 @@
 import Base
+import Handoff
 
 /// Names a timer of an owner (not of a connection) until it fires or is cancelled.
 package struct TimerToken: Sendable, Hashable {
@@ -83,6 +84,7 @@ extension Reactor {
             } else if let c = connections[Token(raw: payload)] {
                 expire(c)
             }
+            InProgress.end()
         }
     }
 

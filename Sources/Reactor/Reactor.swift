@@ -121,6 +121,7 @@ package final class Reactor {
         // An event of a connection closed earlier in this batch dies here.
         guard let c = connections[token] else { return }
         ioTurn(c, event.ready)
+        InProgress.end()
     }
 
     private func runJobs() {
@@ -128,6 +129,7 @@ package final class Reactor {
         statistics.mailboxDepthMax = max(statistics.mailboxDepthMax, handle.mailbox.depth)
         while budget > 0, let job = handle.mailbox.next() {
             job(self)
+            InProgress.end()
             statistics.jobs &+= 1
             budget -= 1
         }
@@ -142,6 +144,7 @@ package final class Reactor {
             for c in batch {
                 c.wantsOffer = false
                 offerTurn(c)
+                InProgress.end()
             }
             rounds -= 1
         }
@@ -156,6 +159,7 @@ package final class Reactor {
             c.isDirty = false
             flushTurn(c)
             watch(c)
+            InProgress.end()
         }
         if dirty.isEmpty {
             batch.removeAll(keepingCapacity: true)

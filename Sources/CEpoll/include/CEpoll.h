@@ -208,4 +208,7 @@ int64_t mt_descriptor_count(DIR *listing);
 /// Gives free memory inside the heap back to the system.
 void mt_trim_heap(void);
 
+#include "InProgress.h"
+#include "Supervise.h"
+
 #endif
