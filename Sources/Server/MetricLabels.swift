@@ -8,12 +8,14 @@ package enum ListenerLabel: Int, MetricLabel {
 }
 
 package enum ConnectionResult: Int, MetricLabel {
-    case accepted, limit, limitPerIP, rate, shutdown, error
+    case accepted, limit, limitPerIP, limitPerNetwork, rate, failedLogins, pressure, proxy, shutdown, error
     package static var label: String { "result" }
     package var text: String {
         switch self {
         case .limitPerIP: "limit_per_ip"
-        case .accepted, .limit, .rate, .shutdown, .error: "\(self)"
+        case .limitPerNetwork: "limit_per_network"
+        case .failedLogins: "failed_logins"
+        case .accepted, .limit, .rate, .pressure, .proxy, .shutdown, .error: "\(self)"
         }
     }
 }

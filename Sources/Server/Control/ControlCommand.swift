@@ -47,7 +47,7 @@ package enum ControlCommand {
         into sink: ControlClient.Sink
     ) -> Int32 {
         switch request {
-        case .reload, .status:
+        case .reload, .status, .defense, .top:
             return complain(
                 "no server is running on \(configuration.controlSocketPath); start one with `martlet serve`",
                 ExitStatus.unavailable, sink)

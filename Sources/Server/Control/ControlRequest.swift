@@ -37,6 +37,8 @@ package enum ControlRequest: Sendable, Equatable {
     case tlsPeers(ControlTLSPeers)
     case explain(MessageID)
     case policyReplay(ControlReplay)
+    case defense(ControlDefense)
+    case top
     case status
     case reload
 }
@@ -161,6 +163,8 @@ extension ControlRequest {
         case .policyReplay(let replay):
             return command("policy replay", Self.bytes(replay.seconds), replay.domain ?? [])
                 + replay.settings.flatMap { [Array($0.name.utf8), Array($0.value.utf8)] }
+        case .defense(let defense): return command("defense") + defense.fields
+        case .top: return command("top")
         case .status: return command("status")
         case .reload: return command("reload")
         }
@@ -226,6 +230,10 @@ extension ControlRequest {
             self = .policyReplay(
                 ControlReplay(
                     settings: Self.assignments(a[2...]), domain: a[1].isEmpty ? nil : a[1], seconds: seconds))
+        case ("defense", 2...):
+            guard let defense = ControlDefense(a) else { return nil }
+            self = .defense(defense)
+        case ("top", 0): self = .top
         case ("status", 0): self = .status
         case ("reload", 0): self = .reload
         default: return nil

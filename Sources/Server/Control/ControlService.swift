@@ -25,6 +25,7 @@ package struct ControlHooks: Sendable {
     package var certificateKeys: @Sendable () -> [[UInt8]]
 
     package var queue = ControlQueueHooks()
+    package var defense = ControlDefenseHooks()
     /// The folder of the decision ledger; empty: there is none.
     package var ledgerPath = ""
 
@@ -63,6 +64,8 @@ package struct ControlService: Sendable {
         case .tlsPeers(let peers): tlsPeers(peers, format)
         case .explain(let id): explain(id, format)
         case .policyReplay(let replay): policyReplay(replay, format)
+        case .defense(let defense): defenseWork(defense, format)
+        case .top: top(format)
         case .status: status(format)
         case .reload: .reload
         }
@@ -86,6 +89,8 @@ package struct ControlService: Sendable {
         case .explain(let id): "message \(ControlText.shown(id.text))"
         case .queue(let q): q.filter.message.map { "message \(ControlText.shown($0.text))" } ?? "queue"
         case .domainList, .accountList, .aliasList, .storeVerify, .policyReplay, .status, .tlsPeers: "store"
+        case .defense(let defense): defense.kind.rawValue
+        case .top: "server"
         case .reload: "configuration"
         }
     }
@@ -150,6 +155,7 @@ package struct ControlService: Sendable {
         case .null: "-"
         case .boolean(let b): b ? "yes" : "no"
         case .integer(let n): "\(n)"
+        case .tenths(let n): JSONValue.tenths(n)
         case .text(let s): s
         case .array(let values): values.map(plain).joined(separator: ", ")
         case .object(let members): members.map { "\($0.name)=\(plain($0.value))" }.joined(separator: " ")

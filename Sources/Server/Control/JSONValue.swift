@@ -5,6 +5,8 @@ package indirect enum JSONValue: Sendable, Equatable {
     case null
     case boolean(Bool)
     case integer(Int)
+    /// A number with one digit after the point.
+    case tenths(Int)
     case text(String)
     case array([JSONValue])
     case object([JSONMember])
@@ -20,6 +22,7 @@ package indirect enum JSONValue: Sendable, Equatable {
         case .null: out.append(ascii: "null")
         case .boolean(let b): out.append(ascii: b ? "true" : "false")
         case .integer(let n): out.append(decimal: n)
+        case .tenths(let n): out += Array(Self.tenths(n).utf8)
         case .text(let s): Self.write(s, to: &out)
         case .array(let values):
             out.append(0x5B)
@@ -38,6 +41,11 @@ package indirect enum JSONValue: Sendable, Equatable {
             }
             out.append(0x7D)
         }
+    }
+
+    static func tenths(_ n: Int) -> String {
+        let size = n.magnitude
+        return (n < 0 ? "-" : "") + "\(size / 10).\(size % 10)"
     }
 
     // RFC 8259 §7

@@ -1,0 +1,201 @@
+import Base
+import Ledger
+import Policy
+import Protocols
+import Store
+
+/// What operators ask the defences. The table and the journal answer from memory; a change returns when it is kept, so
+/// all of it runs on a store's reader thread and never on a reactor.
+extension ControlService {
+    func defenseWork(_ request: ControlDefense, _ format: ControlFormat) -> ControlWork {
+        let service = self
+        return .read { (_) throws(StoreError) in
+            switch request.verb {
+            case .list: service.defenseList(request, format)
+            case .release, .forget: service.defenseChange(request, format)
+            case .allow:
+                request.subjects.isEmpty
+                    ? service.exceptionsList(request.kind, format) : service.exceptionsChange(request, format)
+            }
+        }
+    }
+
+    // MARK: list
+
+    private func defenseList(_ request: ControlDefense, _ format: ControlFormat) -> ControlAnswer {
+        switch request.kind {
+        case .greylist:
+            let rows = hooks.defense.greylist(request.filter, request.limit).prefix(request.limit)
+            return Self.list(
+                ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "EXPIRES", "TRIES", "MAILS"],
+                [
+                    "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "expires",
+                    "attempts", "messages", "domain",
+                ], rows.map { Self.cells($0, format) }, empty: "no greylist entries match", format)
+        case .tarpit, .limits:
+            let rows = hooks.defense.clients(request.kind, request.filter, request.limit).prefix(request.limit)
+            return Self.list(
+                [
+                    "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "DELAY", "SLOWED",
+                    "REFUSED", "GOOD",
+                ],
+                [
+                    "client", "open", "connections_per_minute", "messages_per_minute", "recipients_per_minute",
+                    "failed_logins", "failures", "delay_ms", "slowed_ms", "refused", "known_good",
+                ], rows.map { Self.cells($0, format) },
+                empty: request.kind == .tarpit ? "no client is slowed" : "no client is counted", format)
+        }
+    }
+
+    private static func cells(_ line: GreylistLine, _ format: ControlFormat) -> [JSONValue] {
+        func time(_ seconds: Int64) -> JSONValue {
+            seconds == 0 ? .null : .text(ControlText.utc(WallTime(seconds: seconds)))
+        }
+        var recipient = line.recipient
+        if recipient.isEmpty, format == .text { recipient = Array("*@".utf8) + line.domain }
+        let sender = ControlText.shown(line.sender)
+        var out: [JSONValue] = [
+            .text(line.client), .text(format == .text ? "<\(sender)>" : sender),
+            .text(ControlText.shown(recipient)), .text(line.state), time(line.firstSeen), time(line.lastSeen),
+            time(line.passesAt), time(line.expires), .integer(line.attempts), .integer(line.messages),
+        ]
+        if format == .json { out.append(.text(ControlText.shown(line.domain))) }
+        return out
+    }
+
+    private static func cells(_ line: ClientLine, _ format: ControlFormat) -> [JSONValue] {
+        func duration(_ seconds: Double) -> JSONValue {
+            let milliseconds = seconds > 0 && seconds < 1e9 ? Int((seconds * 1_000).rounded()) : 0
+            if format == .json { return .integer(milliseconds) }
+            return milliseconds == 0 ? .null : .text(Self.seconds(milliseconds))
+        }
+        return [
+            .text(line.client), .integer(line.open), .integer(line.connections), .integer(line.messages),
+            .integer(line.recipients), .integer(line.failedLogins), .integer(line.failures),
+            duration(line.delaySeconds), duration(line.slowedSeconds), .integer(line.refused),
+            .boolean(line.isKnownGood),
+        ]
+    }
+
+    /// `4 s`, `2.5 s`
+    private static func seconds(_ milliseconds: Int) -> String {
+        let tenths = (milliseconds + 50) / 100
+        return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s"
+    }
+
+    // MARK: release and forget
+
+    private func defenseChange(_ request: ControlDefense, _ format: ControlFormat) -> ControlAnswer {
+        var filter = request.filter
+        if let id = request.id {
+            guard let meant = meant(by: id, request.kind) else {
+                return .failed(
+                    "nothing is recorded of \(ControlText.shown(id.text)) that says which client is meant; "
+                        + "`martlet explain \(ControlText.shown(id.text))` shows what is")
+            }
+            filter = meant
+        }
+        let change = request.verb == .release ? hooks.defense.release : hooks.defense.forget
+        switch change(request.kind, filter) {
+        case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
+        case .done(0): return .failed("\(request.kind.rawValue): no entries match; the list shows what there is")
+        case .done(let count):
+            let word = request.verb == .release ? "released" : "forgotten"
+            return Self.changed(
+                "\(count) \(count == 1 ? "entry" : "entries") \(word)",
+                [JSONMember(word, .integer(count))], format)
+        }
+    }
+
+    /// The entries that refused what the ledger has under `id`: of its client, and of greylisting of its recipients.
+    private func meant(by id: MessageID, _ kind: ControlDefense.Kind) -> DefenseFilter? {
+        guard !hooks.ledgerPath.isEmpty else { return nil }
+        for record in LedgerReader(path: hooks.ledgerPath).records(of: id) {
+            let found: (session: SessionFacts, events: [DefenseEvent])
+            switch record {
+            case .connection(let record): found = (record.session, record.events)
+            case .decision(let record): found = (record.session, record.events)
+            case .attempt: continue
+            }
+            guard let peer = found.session.peer else { continue }
+            var filter = DefenseFilter()
+            switch kind {
+            case .greylist:
+                filter.block = AddressBlock(networkOf: peer)
+                let deferred = found.events.filter { $0.control == .greylist && !$0.subject.isEmpty }
+                let subjects = Set(deferred.map(\.subject))
+                // More than one: all of the network.
+                if subjects.count == 1, let only = subjects.first { filter.recipient = ASCII.lowercased(only) }
+            case .tarpit, .limits: filter.block = AddressBlock(peer, prefix: peer.bytes.count * 8)
+            }
+            return filter
+        }
+        return nil
+    }
+
+    // MARK: allow
+
+    private func exceptionsList(_ kind: ControlDefense.Kind, _ format: ControlFormat) -> ControlAnswer {
+        let all = hooks.defense.exceptions()
+        let blocks: [AddressBlock] =
+            switch kind {
+            case .greylist: all.greylist
+            case .tarpit: all.tarpit
+            case .limits: all.limits
+            }
+        var names = blocks.map { "\($0)" }
+        if kind == .greylist { names += all.greylistDomains.map(ControlText.shown) }
+        return Self.list(
+            ["ALLOWED"], ["allowed"], names.map { [.text($0)] },
+            empty: "nobody is exempt by `martlet \(kind.rawValue) allow`", format)
+    }
+
+    private func exceptionsChange(_ request: ControlDefense, _ format: ControlFormat) -> ControlAnswer {
+        var change = ExceptionsChange(request.kind)
+        change.isRemoval = request.isRemoval
+        for subject in request.subjects {
+            if let block = AddressBlock(String(decoding: subject, as: UTF8.self)) {
+                change.blocks.append(block)
+            } else if request.kind == .greylist, subject.contains(ASCII.dot), let name = ControlAddress.domain(subject)
+            {
+                change.domains.append(name)
+            } else {
+                let kinds = request.kind == .greylist ? "an address, a network or a domain" : "an address or a network"
+                return .failed(
+                    "\"\(ControlText.shown(subject))\" is not \(kinds), such as 192.0.2.7, 192.0.2.0/24"
+                        + (request.kind == .greylist ? " or example.org" : ""), ExitStatus.data)
+            }
+        }
+        switch hooks.defense.changeExceptions(change) {
+        case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
+        case .done(let count):
+            let word = request.isRemoval ? "removed" : "allowed"
+            let total = change.blocks.count + change.domains.count
+            let same = total > count ? ", \(total - count) as before" : ""
+            return Self.changed(
+                "\(count) \(word)\(same)",
+                [JSONMember(word, .integer(count)), JSONMember("unchanged", .integer(max(0, total - count)))], format)
+        }
+    }
+
+    // MARK: top
+
+    func top(_ format: ControlFormat) -> ControlWork {
+        guard let snapshot = hooks.defense.top() else {
+            return .done(.failed("the server has no figures yet; try again in a moment", ExitStatus.temporary))
+        }
+        let now = hooks.now()
+        return .read { [snapshot] (session) throws(StoreError) in
+            let queue = try session.queueCounts(at: now)
+            var snapshot = snapshot
+            snapshot.queued = queue.total
+            snapshot.due = queue.due
+            switch format {
+            case .json: return ControlAnswer(output: snapshot.json.bytes + [ASCII.lf])
+            case .text:
+                let lines = TopScreen(now: snapshot, before: nil).lines(width: 100, height: 0)
+                return ControlAnswer(output: Array((lines.joined(separator: "\n") + "\n").utf8))
+            }
+        }
+    }
+}
