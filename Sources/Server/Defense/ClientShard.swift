@@ -8,7 +8,7 @@ import Synchronization
 /// Shareable because everything is behind the lock, which is held for one record, or for one walk by an operator.
 /// Bounded: both arrays are made at the start and never grow.
 final class ClientShard: Sendable {
-    static let ways = 16
+    static let ways = 32
 
     private struct Records {
         var keys: [ClientKey]
@@ -48,7 +48,7 @@ final class ClientShard: Sendable {
     }
 
     /// Every record; `body` must be quick.
-    func forEach(_ body: (ClientKey, inout ClientRecord) -> Void) {
+    func walk(_ body: (ClientKey, inout ClientRecord) -> Void) {
         state.withLock { state in
             for i in state.keys.indices where !state.keys[i].isNobody { body(state.keys[i], &state.records[i]) }
         }

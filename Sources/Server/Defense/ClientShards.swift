@@ -26,8 +26,8 @@ struct ClientShards: Sendable {
     }
 
     /// One shard after the other: no picture of one moment.
-    func forEach(_ body: (ClientKey, inout ClientRecord) -> Void) {
-        for shard in shards { shard.forEach(body) }
+    func walk(_ body: (ClientKey, inout ClientRecord) -> Void) {
+        for shard in shards { shard.walk(body) }
     }
 
     private func shard(_ hash: UInt64) -> ClientShard { shards[Int(truncatingIfNeeded: hash % UInt64(Self.count))] }

@@ -9,9 +9,12 @@ import Synchronization
 /// Shareable: an atomic and shards behind locks. Bounded: all memory is taken at the start, and no look-up allocates; when
 /// there is no room the stalest client without a connection is forgotten. Nobody can aim at a place of it: the hash has
 /// the seed of the process.
+///
+/// `exempt` is what the caller knows of the session: the client is in the operators' exceptions or in
+/// `LimitSettings.trusted`, which is best asked once for each connection.
 package final class ClientTable: Sendable {
     package static let addressesUsual = 65_536
-    package static let networksUsual = 16_384
+    package static let networksUsual = 32_768
 
     /// One connection in so many is kept for clients that are trusted or known to be good.
     private static let reservedPart = 10
@@ -106,8 +109,8 @@ package final class ClientTable: Sendable {
 
     // MARK: Logins
 
-    package func loginFailed(_ address: IPAddress?, _ settings: LimitSettings, now: Instant) {
-        guard let address, settings.rates.failedLogins > 0 else { return }
+    package func loginFailed(_ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant) {
+        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return }
         addresses.claim(ClientKey(address), now) { $0.loginFailed(settings.rates, now) }
         let all = settings.rates.network
         networks.claim(ClientKey(networkOf: address), now) { $0.loginFailed(all, now) }
@@ -115,8 +118,10 @@ package final class ClientTable: Sendable {
 
     /// Asked once for each AUTH: a refused attempt counts as a failed one. The credentials are not even looked at then, so
     /// that guessing learns nothing.
-    package func mayLogin(_ address: IPAddress?, _ settings: LimitSettings, now: Instant) -> Bool {
-        guard let address, settings.rates.failedLogins > 0, !settings.trusts(address) else { return true }
+    package func mayLogin(
+        _ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant
+    ) -> Bool {
+        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return true }
         guard addresses.known(ClientKey(address), { $0.mayLogin(settings.rates, now) }) ?? true else { return false }
         let all = settings.rates.network
         return networks.known(ClientKey(networkOf: address)) { $0.mayLogin(all, now) } ?? true
@@ -170,9 +175,9 @@ package final class ClientTable: Sendable {
     /// Those that matter most first; at most `limit`.
     package func rows(_ kind: ClientRow.Kind, limit: Int, _ settings: LimitSettings, now: Instant) -> [ClientRow] {
         var top = TopRows(limit: limit, kind: kind)
-        addresses.forEach { Self.row(kind, $0, $1, settings.rates, now).map { top.add($0) } }
+        addresses.walk { Self.row(kind, $0, $1, settings.rates, now).map { top.add($0) } }
         if kind == .limits {
-            networks.forEach { Self.row(kind, $0, $1, settings.rates.network, now).map { top.add($0) } }
+            networks.walk { Self.row(kind, $0, $1, settings.rates.network, now).map { top.add($0) } }
         }
         return top.sorted
     }
@@ -200,8 +205,8 @@ package final class ClientTable: Sendable {
             record.release()
             count += 1
         }
-        addresses.forEach(release)
-        networks.forEach(release)
+        addresses.walk(release)
+        networks.walk(release)
         return count
     }
 }
