@@ -52,6 +52,14 @@ struct RandomRecords {
         return out
     }
 
+    mutating func event() -> DefenseEvent {
+        var out = DefenseEvent(
+            pick(DefenseEvent.Control.allCases), pick(DefenseEvent.Effect.allCases), subject: bytes(), detail: "",
+            reply: maybe { $0.reply() }, afterMicroseconds: UInt64(count()))
+        out.detail = bytes(200)
+        return out
+    }
+
     // MARK: Results
 
     mutating func spf() -> AuthResults.SPF {
@@ -208,6 +216,7 @@ struct RandomRecords {
         out.policyFacts = Disposition.Facts(clientIsTrusted: flag())
         out.dmarcMode = bytes()
         out.dice = Int.random(in: 0...99, using: &random)
+        out.events = list(6) { $0.event() }
         out.verdicts = list(3) { r in
             let policy = r.policy()
             return DecisionRecord.Verdict(domain: r.bytes(), policy: policy, r.disposition(policy))
@@ -228,6 +237,7 @@ struct RandomRecords {
         out.refusedRecipients = count()
         out.elapsedMicroseconds = random.next()
         out.iprev = maybe { $0.iprev() }
+        out.events = list(6) { $0.event() }
         return out
     }
 

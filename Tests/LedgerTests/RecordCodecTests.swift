@@ -35,6 +35,7 @@ struct RecordCodecTests {
         #expect(back.dice == record.dice)
         #expect(back.verdicts == record.verdicts)
         #expect(back.timing == record.timing)
+        #expect(back.events == record.events)
         #expect(!back.isAbridged)
         #expect(back.facts.questions == record.facts.questions)
         for question in record.facts.questions { #expect(back.facts.known(question) == record.facts.known(question)) }
@@ -152,5 +153,7 @@ struct RecordCodecTests {
         check(DeliveryFailure.Source.self, DeliveryFailure.Source.ledgerCodes)
         check(TLSResultType.self, TLSResultType.ledgerCodes)
         check(TLSPolicyType.self, TLSPolicyType.ledgerCodes)
+        check(DefenseEvent.Control.self, DefenseEvent.Control.ledgerCodes)
+        check(DefenseEvent.Effect.self, DefenseEvent.Effect.ledgerCodes)
     }
 }

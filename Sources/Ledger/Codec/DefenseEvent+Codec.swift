@@ -1,17 +1,17 @@
 import Base
-import Policy
+package import Policy
 import Protocols
 
 // What defences did, as one group for each event. Controls and effects are numbered by their place here: only append.
 
 extension DefenseEvent.Control: LedgerCoded {
-    static let ledgerCodes: [DefenseEvent.Control] = [
+    package static let ledgerCodes: [DefenseEvent.Control] = [
         .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison,
     ]
 }
 
 extension DefenseEvent.Effect: LedgerCoded {
-    static let ledgerCodes: [DefenseEvent.Effect] = [
+    package static let ledgerCodes: [DefenseEvent.Effect] = [
         .noted, .passed, .slowed, .deferred, .refused, .closed, .quarantined, .discarded, .modified,
     ]
 }

@@ -10,12 +10,17 @@ extension Explanation {
         } else if !record.cause.isEmpty {
             summary += ": \(record.cause.shownText)"
         }
+        if let event = DefenseText.decisive(record.events), DefenseText.fits(event, record.action) {
+            summary += ", \(DefenseText.summary(event))"
+        }
         add("Message", Self.message(record))
         add("Recipients", Self.recipients(record))
         add("Why", record.verdicts.flatMap(Self.why))
+        add("Defence", DefenseText.lines(record.events))
         add("Checks", CheckText.all(record))
         add("DNS", FactText.all(record))
         add("Time", Self.time(record))
+        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText)
         remedies += Remedies.of(record)
     }
 

@@ -1,4 +1,5 @@
 package import Base
+import Policy
 import Protocols
 
 /// What the ledger knows of one id, as a person wants it: what happened, why, and what would fix it. Pure; everything that
@@ -69,14 +70,23 @@ package struct Explanation: Sendable, Hashable {
 
     private mutating func add(_ record: ConnectionRecord) {
         let peer = record.session.peer?.description ?? "a client"
-        summary = "\(record.id.shownText): session of \(peer) ended at \(ShownText.utc(record.time)) without a message"
+        let time = ShownText.utc(record.time)
+        let decisive = DefenseText.decisive(record.events)
+        if record.commands == 0, decisive?.effect == .closed || decisive?.effect == .refused {
+            summary = "\(record.id.shownText): connection of \(peer) refused at \(time), before its first command"
+        } else {
+            summary = "\(record.id.shownText): session of \(peer) ended at \(time) without a message"
+        }
+        if let decisive { summary += ", \(DefenseText.summary(decisive))" }
         var lines = ["reason: \(record.reason.shownText)"]
         if let reply = record.reply { lines.append("reply: \(ShownText.reply(reply))") }
         lines.append(
             "\(record.commands) commands, \(record.rejectedCommands) of them rejected, "
                 + "\(record.refusedRecipients) recipients refused, \(ShownText.duration(record.elapsedMicroseconds))")
         add("What happened", lines)
+        add("Defence", DefenseText.lines(record.events))
         add("Who", Self.who(record.session) + (record.iprev.map { [CheckText.iprev($0)] } ?? []))
+        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText)
         if record.rejectedCommands > 0 || record.refusedRecipients > 0 {
             remedies.append("the replies that the client got say what it did wrong; the log has them under this id")
         }

@@ -1,5 +1,5 @@
 /// CRC-32 as in zlib and Ethernet (reflected 0xEDB88320), eight octets a step.
-enum CRC32 {
+package enum CRC32 {
     private static let tables: [UInt32] = {
         var tables = [UInt32](repeating: 0, count: 8 * 256)
         for n in 0..<256 {
@@ -38,5 +38,5 @@ enum CRC32 {
         }
     }
 
-    static func of(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { of($0) } }
+    package static func of(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { of($0) } }
 }

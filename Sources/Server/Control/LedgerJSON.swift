@@ -72,6 +72,16 @@ enum LedgerJSON {
             JSONMember("refused_recipients", .integer(record.refusedRecipients)),
             JSONMember("elapsed_us", number(record.elapsedMicroseconds)),
             JSONMember("iprev", record.iprev.map(iprev) ?? .null),
+            JSONMember("events", .array(record.events.map(event))),
+        ])
+    }
+
+    private static func event(_ event: DefenseEvent) -> JSONValue {
+        .object([
+            JSONMember("control", .text(event.control.rawValue)), JSONMember("effect", .text(event.effect.rawValue)),
+            JSONMember("subject", text(event.subject)), JSONMember("detail", text(event.detail)),
+            JSONMember("reply", event.reply.map(reply) ?? .null),
+            JSONMember("after_us", number(event.afterMicroseconds)),
         ])
     }
 
@@ -86,6 +96,7 @@ enum LedgerJSON {
             JSONMember("verdicts", .array(record.verdicts.map(verdict))), JSONMember("checks", checks(record)),
             JSONMember("dns", .array(record.facts.questions.compactMap { fact($0, record.facts) })),
             JSONMember("abridged", .boolean(record.isAbridged)),
+            JSONMember("events", .array(record.events.map(event))),
             JSONMember(
                 "timing",
                 .object([

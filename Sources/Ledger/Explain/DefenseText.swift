@@ -1,0 +1,107 @@
+import Base
+import Policy
+import Protocols
+
+/// What defences did, line by line, and what an operator can set or release.
+enum DefenseText {
+    static func lines(_ events: [DefenseEvent]) -> [String] { events.flatMap(lines) }
+
+    private static func lines(_ event: DefenseEvent) -> [String] {
+        var line = "\(ShownText.duration(event.afterMicroseconds)) \(event.control.rawValue) \(event.effect.rawValue)"
+        if !event.subject.isEmpty { line += " \(ShownText.path(event.subject))" }
+        if !event.detail.isEmpty { line += ": \(event.detail.shownText)" }
+        var out = [line]
+        if let reply = event.reply { out.append("  reply: \(ShownText.reply(reply))") }
+        return out
+    }
+
+    /// The event that decided what became of a session: the last one by which the client lost something.
+    static func decisive(_ events: [DefenseEvent]) -> DefenseEvent? { events.last { loss($0.effect) } }
+
+    private static func loss(_ effect: DefenseEvent.Effect) -> Bool {
+        switch effect {
+        case .deferred, .refused, .closed, .quarantined, .discarded: true
+        case .noted, .passed, .slowed, .modified: false
+        }
+    }
+
+    /// Whether `event` may have led to `action`: of a message that was taken, a recipient that was refused says nothing.
+    static func fits(_ event: DefenseEvent, _ action: Disposition.Action) -> Bool {
+        switch action {
+        case .accept: event.effect == .discarded
+        case .quarantine: event.effect == .quarantined
+        case .postpone: event.effect == .deferred || event.effect == .closed
+        case .reject: event.effect == .refused || event.effect == .closed
+        }
+    }
+
+    /// `deferred by greylist: a new sender, …`
+    static func summary(_ event: DefenseEvent) -> String {
+        let detail = event.detail.isEmpty ? "" : ": \(event.detail.shownText)"
+        return "\(event.effect.rawValue) by \(event.control.rawValue)\(detail)"
+    }
+
+    // MARK: Remedies
+
+    /// One for each control and recipient's domain that took something from the client or slowed it.
+    static func remedies(_ events: [DefenseEvent], _ session: SessionFacts, _ id: String) -> [String] {
+        var out: [String] = []
+        var seen: Set<String> = []
+        for event in events where loss(event.effect) || event.effect == .slowed || event.effect == .modified {
+            for remedy in remedies(event, session, id) where seen.insert(remedy).inserted { out.append(remedy) }
+        }
+        return out
+    }
+
+    private static func remedies(_ event: DefenseEvent, _ session: SessionFacts, _ id: String) -> [String] {
+        let client = session.peer?.description ?? "ADDRESS"
+        let domain = self.domain(event)
+        switch event.control {
+        case .limit:
+            return [
+                "`martlet limits release \(client)` sets what is counted for it to zero, `martlet limits allow \(client)` "
+                    + "exempts it for good; smtp.max_connections_per_ip, smtp.max_connections_per_network and "
+                    + "smtp.rate_limit.* set the limits, smtp.trusted_networks who is not held to them"
+            ]
+        case .greylist:
+            return [
+                "nothing to do: a mail server tries again by itself and is let in then",
+                "`martlet greylist release --id \(id)` lets it in now, `martlet greylist allow \(client)` exempts the client "
+                    + "for good, a sender's domain by `martlet greylist allow DOMAIN`",
+                "`martlet domain set \(domain) greylist_delay=5` waits for less, greylist=off does not wait at all",
+            ]
+        case .tarpit:
+            return [
+                "`martlet tarpit release \(client)` forgets its failures, `martlet tarpit allow \(client)` never slows it; "
+                    + "`martlet domain set \(domain) tarpit=off` slows nobody"
+            ]
+        case .score:
+            return [
+                "`martlet check lists --ip \(client)` shows what the lists say of it now; its operators have to be taken off "
+                    + "a list that names it, and to give it a name in DNS that leads back to it",
+                "`martlet domain set \(domain) score_reject=0` refuses nobody for it; lists, score_reverse, score_helo and "
+                    + "score_early_talker set what counts, a list with a negative weight welcomes",
+            ]
+        case .milter:
+            return [
+                "the filter decided: its own log says why; `martlet domain set \(domain) milters=none` takes its mail around "
+                    + "the filters, milters in the configuration says what happens when one is down (on_failure)"
+            ]
+        case .pressure:
+            return [
+                "the server was short of what is named above: `martlet top` shows what is scarce now; the client tries again "
+                    + "by itself, and clients known to be good are served first"
+            ]
+        case .poison:
+            return [
+                "`martlet poison list` and `martlet poison show ID` show what was set aside, `martlet poison release ID` "
+                    + "delivers it unchecked; please report what ended the process"
+            ]
+        }
+    }
+
+    private static func domain(_ event: DefenseEvent) -> String {
+        guard let at = event.subject.lastIndex(of: ASCII.at) else { return "DOMAIN" }
+        return Array(event.subject[(at + 1)...]).shownText
+    }
+}

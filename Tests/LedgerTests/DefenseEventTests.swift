@@ -1,0 +1,139 @@
+import Base
+import Ledger
+import Policy
+import Protocols
+import TestKit
+import Testing
+
+@Suite("What defences did, kept and explained")
+struct DefenseEventTests {
+    private static let peer = IPAddress(v4: 192, 0, 2, 7)
+    private static let busy = Reply(421, EnhancedStatus(4, 7, 0), "Too many connections from your address (0001)")
+
+    private func connection(_ events: [DefenseEvent], commands: Int = 0) -> ConnectionRecord {
+        var out = ConnectionRecord(
+            id: MessageID(rawValue: 77), time: WallTime(seconds: 1_700_000_000),
+            session: SessionFacts(listener: Array("mx".utf8), peer: Self.peer), reason: Array("limit".utf8))
+        out.commands = commands
+        out.events = events
+        out.reply = events.last?.reply
+        return out
+    }
+
+    private func text(_ record: LedgerRecord) throws -> String {
+        try #require(Explanation.make([record])).lines.joined(separator: "\n")
+    }
+
+    private func back(_ record: ConnectionRecord) throws -> ConnectionRecord {
+        guard case .connection(let out) = try #require(LedgerRecord(record.encoded())) else {
+            throw DefenseEventTestError.otherRecord
+        }
+        return out
+    }
+
+    @Test func noMoreThanABoundedNumberIsKept() throws {
+        let event = DefenseEvent(.tarpit, .slowed, detail: "4 s", afterMicroseconds: 9)
+        let record = connection(Array(repeating: event, count: 100))
+        #expect(try back(record).events == Array(repeating: event, count: DefenseEvent.eventsMax))
+    }
+
+    @Test func longTextsAreCut() throws {
+        var event = DefenseEvent(.score, .refused, subject: [UInt8](repeating: 0x61, count: 5_000), detail: "")
+        event.detail = [UInt8](repeating: 0x62, count: 9_000)
+        let record = connection(Array(repeating: event, count: DefenseEvent.eventsMax))
+        #expect(record.encoded().count < 64 * 1_024)
+        let read = try back(record)
+        #expect(read.events.count == DefenseEvent.eventsMax)
+        #expect(read.events[0].detail.count == 1_024)
+        #expect(read.events[0].subject.count == 512)
+    }
+
+    /// Tag 9 of a session's record holds events; this one is of a control with a number that is not given yet.
+    @Test func anEventOfALaterVersionIsPassedOver() throws {
+        let known = DefenseEvent(.limit, .closed, detail: "full")
+        let bytes = connection([known]).encoded()
+        // Group 9: number 1 = 99, number 2 = 1.
+        let unknown: [UInt8] = [9 << 2 | 2, 4, 0, 0, 0, 1 << 2, 99, 2 << 2, 1]
+        guard case .connection(let read) = try #require(LedgerRecord(bytes + unknown)) else {
+            Issue.record("not a connection")
+            return
+        }
+        #expect(read.events == [known])
+    }
+
+    @Test func aRecordOfAnEarlierVersionHasNone() throws {
+        var random = RandomRecords(seed: 4)
+        var decision = random.decision()
+        decision.events = []
+        guard case .decision(let read) = try #require(LedgerRecord(decision.encoded())) else {
+            Issue.record("not a decision")
+            return
+        }
+        #expect(read.events.isEmpty)
+        #expect(try back(connection([])).events.isEmpty)
+    }
+
+    @Test func aConnectionRefusedBeforeItsBannerIsExplained() throws {
+        let event = DefenseEvent(
+            .limit, .closed, detail: "21 connections from 192.0.2.7, 20 allowed", reply: Self.busy)
+        let text = try text(.connection(connection([event])))
+        #expect(
+            text.contains(
+                "connection of 192.0.2.7 refused at 2023-11-14T22:13:20Z, before its first command, closed by limit: "
+                    + "21 connections from 192.0.2.7, 20 allowed"))
+        #expect(text.contains("reply: 421 4.7.0 Too many connections from your address (0001)"))
+        #expect(text.contains("martlet limits allow 192.0.2.7"))
+        #expect(text.contains("smtp.max_connections_per_ip"))
+    }
+
+    @Test func greylistingSaysWhatLetsItIn() throws {
+        let id = String(decoding: MessageID(rawValue: 77).text, as: UTF8.self)
+        let event = DefenseEvent(
+            .greylist, .deferred, subject: Array("bob@example.org".utf8), detail: "new, 900 s to wait",
+            afterMicroseconds: 1_500_000)
+        let text = try text(.connection(connection([event], commands: 4)))
+        #expect(text.contains("session of 192.0.2.7 ended"))
+        #expect(text.contains("1.5 s greylist deferred <bob@example.org>: new, 900 s to wait"))
+        #expect(text.contains("martlet greylist release --id \(id)"))
+        #expect(text.contains("martlet domain set example.org greylist_delay=5"))
+    }
+
+    @Test(arguments: DefenseEvent.Control.allCases)
+    func everyControlHasARemedy(control: DefenseEvent.Control) throws {
+        let event = DefenseEvent(control, .refused, subject: Array("bob@example.org".utf8), detail: "because")
+        let explanation = try #require(Explanation.make([.connection(connection([event], commands: 3))]))
+        #expect(explanation.remedies.contains { $0.contains("martlet ") })
+        #expect(explanation.summary.contains("refused by \(control.rawValue): because"))
+    }
+
+    @Test func whatWasOnlyNotedNeedsNoRemedy() throws {
+        let events = [
+            DefenseEvent(.score, .noted, detail: "no reverse name"), DefenseEvent(.greylist, .passed, detail: "known"),
+        ]
+        let explanation = try #require(Explanation.make([.connection(connection(events, commands: 3))]))
+        #expect(explanation.remedies.isEmpty)
+        #expect(explanation.lines.contains { $0.contains("greylist passed: known") })
+    }
+
+    @Test func aMessageThatWasTakenDoesNotReadAsDeferred() throws {
+        var random = RandomRecords(seed: 5)
+        var decision = random.decision()
+        decision.action = .accept
+        decision.events = [DefenseEvent(.greylist, .deferred, subject: Array("b@c.example".utf8), detail: "new")]
+        let explanation = try #require(Explanation.make([.decision(decision)]))
+        #expect(!explanation.summary.contains("greylist"))
+        decision.action = .postpone
+        let other = try #require(Explanation.make([.decision(decision)]))
+        #expect(other.summary.contains("deferred by greylist: new"))
+        #expect(other.lines.contains { $0.contains("greylist deferred <b@c.example>: new") })
+    }
+
+    @Test func whatAPeerSaidIsMadeSafe() throws {
+        var event = DefenseEvent(.milter, .refused, subject: Array("a\u{1B}[31m@b".utf8), detail: "")
+        event.detail = Array("x\u{7}\r\ny".utf8)
+        let text = try text(.connection(connection([event], commands: 1)))
+        #expect(!text.utf8.contains { $0 < 0x20 && $0 != 0x0A })
+    }
+}
+
+private enum DefenseEventTestError: Error { case otherRecord }
