@@ -1,4 +1,5 @@
 import Base
+import Handoff
 import Protocols
 import Reactor
 import Store
@@ -56,6 +57,7 @@ final class DeliveryWorker {
         jobs += 1
         nextNumber += 1
         let run = OutboundJob(number: nextNumber, job: job, now: reactor.now)
+        run.noteInProgress()
         guard !isStopping else { return giveBack(run) }
         fetchContent(run)
         findPlan(run)
@@ -85,11 +87,14 @@ final class DeliveryWorker {
         awaited[number] = run
         let handle = reactor.handle
         let isAsked = parts.gateway.read { (session) throws(StoreError) in
-            making(try Self.slice(session, id, offset, most))
+            InProgress.begin(.delivery, Fingerprint(id.text), label: id.text)
+            defer { InProgress.end() }
+            return making(try Self.slice(session, id, offset, most))
         } completion: { result in
             _ = handle.post { reactor in
                 guard let worker = DeliveryWorker.of(reactor), let run = worker.awaited[number] else { return }
                 worker.awaited[number] = nil
+                run.noteInProgress()
                 then(worker, run, try? result.get())
             }
         }

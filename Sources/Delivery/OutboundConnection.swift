@@ -91,6 +91,7 @@ final class OutboundConnection: ConnectionDriver {
         worker.parts.observer.connectionReused()
         self.run = run
         state = .busy
+        run.noteInProgress()
         submit()
         serve(connection)
     }
@@ -135,6 +136,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func secured(_ c: Connection, _ info: TLSInfo) {
+        run?.noteInProgress()
         isShaking = false
         tls = AttemptBuilder.session(host, info)
         tookStage(.tls)
@@ -143,6 +145,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int {
+        run?.noteInProgress()
         let n = session.receive(bytes)
         // A line that drips in does not move the deadline.
         if n > 0 { serve(c) }
@@ -150,6 +153,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func drained(_ c: Connection) {
+        run?.noteInProgress()
         chunkDrained(c)
         guard pump != nil else { return }
         pump?.isDrained = true
@@ -168,6 +172,7 @@ final class OutboundConnection: ConnectionDriver {
     }
 
     func closed(_ c: Connection, _ reason: CloseReason) {
+        run?.noteInProgress()
         connection = nil
         if state == .idle { worker.cache.forget(self) }
         if let run, state == .opening {
@@ -279,6 +284,7 @@ final class OutboundConnection: ConnectionDriver {
     /// Offers the job's pending recipients, as many as the peer takes at once.
     func submit() {
         guard let run else { return }
+        MarkedTrap.delivery(run.content)
         // RFC 9422 §4.2
         let most = max(1, min(session.capabilities.recipientsMaximum ?? .max, DeliveryJob.recipientsMax))
         batch = run.pending.count <= most ? run.pending : Array(run.pending.prefix(most))

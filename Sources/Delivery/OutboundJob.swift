@@ -1,4 +1,5 @@
 import Base
+import Handoff
 import Protocols
 import Store
 
@@ -12,6 +13,7 @@ final class OutboundJob {
 
     let number: Int
     let job: DeliveryJob
+    private let mark: Fingerprint
     private(set) var record: EnvelopeRecord
     let began: Instant
     var content: MessageContent
@@ -47,6 +49,7 @@ final class OutboundJob {
     init(number: Int, job: DeliveryJob, now: Instant) {
         self.number = number
         self.job = job
+        mark = Fingerprint(job.message.id.text)
         began = now
         record = EnvelopeRecord(encoded: job.message.envelope) ?? EnvelopeRecord()
         content = MessageContent(job)
@@ -63,6 +66,9 @@ final class OutboundJob {
     /// No host was asked to take it yet.
     var isUntouched: Bool { failures.isEmpty && results.allSatisfy { $0 == nil } }
     var hasPending: Bool { !pending.isEmpty }
+
+    /// Until the end of the reactor's event: this is what its thread works on.
+    func noteInProgress() { InProgress.begin(.delivery, mark, label: job.message.id.text) }
 
     // MARK: Which host next
 

@@ -34,6 +34,8 @@ extension Reactor {
     package func stopListening() {
         for i in listeners.indices where listeners[i].isOpen {
             listeners[i].isOpen = false
+            // A socket that was handed to us lives on elsewhere, and its events with it.
+            io.remove(listeners[i].descriptor)
             io.close(listeners[i].descriptor)
         }
     }

@@ -1,7 +1,7 @@
 import CEpoll
 
 /// The service manager's side of the process: readiness messages and sockets handed over, by systemd's documented
-/// protocols. Without a manager every call does nothing.
+/// protocols, or by `Supervisor`. Without either every call does nothing.
 enum ServiceManager {
     /// Sends `state` (`READY=1`, `STOPPING=1`, `RELOADING=1`…) to the socket of `NOTIFY_SOCKET`.
     static func notify(_ state: String) {
@@ -24,13 +24,25 @@ enum ServiceManager {
         _ = Array(state.utf8).withUnsafeBytes { mt_send(fd, $0.baseAddress, $0.count) }
     }
 
-    /// Listening sockets passed in at start: descriptors 3 and on, when `LISTEN_PID` is this process.
+    /// How many sockets `Supervisor` hands over, and its process id.
+    static let socketsName = "MARTLET_LISTEN_FDS"
+    static let parentName = "MARTLET_SUPERVISOR"
+
+    /// Listening sockets passed in at start: descriptors 3 and on, when `LISTEN_PID` is this process or the parent is our
+    /// supervisor.
     static func inheritedListeners() -> [Int32] {
-        guard let pid = environmentInteger("LISTEN_PID"), pid == Int(getpid()),
-            let count = environmentInteger("LISTEN_FDS"), (1...64).contains(count)
+        let isForUs = environmentInteger("LISTEN_PID") == Int(getpid())
+        guard let count = environmentInteger(hasSupervisor ? socketsName : "LISTEN_FDS"), hasSupervisor || isForUs,
+            (1...64).contains(count)
         else { return [] }
         return (0..<count).map { Int32(3 + $0) }
     }
+
+    /// Whether the parent process is the supervisor that the environment names; a grandchild's is not.
+    static var hasSupervisor: Bool { environmentInteger(parentName) == Int(getppid()) }
+
+    /// The environment names a supervisor, which may be gone.
+    static var wasSupervised: Bool { environmentInteger(parentName) != nil }
 
     private static func environmentInteger(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }

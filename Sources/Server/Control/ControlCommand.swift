@@ -106,6 +106,7 @@ package enum ControlCommand {
             hostname: { configuration.hostname }, now: { SystemTime().wall() },
             certificateKeys: ControlHooks.certificateKeys(configuration))
         hooks.ledgerPath = configuration.ledgerPath
+        hooks.poison.folder = configuration.poisonFolder
         return hooks
     }
 }

@@ -34,6 +34,7 @@ package enum ControlRequest: Sendable, Equatable {
     case mailboxExport([UInt8], folder: [UInt8], ControlExportState)
     case storeVerify(ControlVerifyState)
     case queue(ControlQueue)
+    case poison(ControlPoison)
     case tlsPeers(ControlTLSPeers)
     case explain(MessageID)
     case policyReplay(ControlReplay)
@@ -157,6 +158,7 @@ extension ControlRequest {
         case .mailboxExport(let address, let folder, _): return command("mailbox export", address, folder)
         case .storeVerify: return command("store verify")
         case .queue(let queue): return command("queue") + queue.fields
+        case .poison(let poison): return command("poison") + poison.fields
         case .tlsPeers(let peers):
             return command("tls peers", Array(peers.requirement.rawValue.utf8), Self.bytes(peers.days))
         case .explain(let id): return command("explain", id.text)
@@ -217,6 +219,9 @@ extension ControlRequest {
         case ("queue", 1...):
             guard let queue = ControlQueue(a) else { return nil }
             self = .queue(queue)
+        case ("poison", 1...):
+            guard let poison = ControlPoison(a) else { return nil }
+            self = .poison(poison)
         case ("tls peers", 2):
             guard let days = Self.integer(a[1]),
                 let requirement = ControlTLSPeers.Requirement(rawValue: String(decoding: a[0], as: UTF8.self))

@@ -25,6 +25,7 @@ package struct ControlHooks: Sendable {
     package var certificateKeys: @Sendable () -> [[UInt8]]
 
     package var queue = ControlQueueHooks()
+    package var poison = ControlPoisonHooks()
     package var defense = ControlDefenseHooks()
     /// The folder of the decision ledger; empty: there is none.
     package var ledgerPath = ""
@@ -61,6 +62,7 @@ package struct ControlService: Sendable {
         case .mailboxExport(let address, let folder, let state): mailboxExport(address, folder, state)
         case .storeVerify(let state): storeVerify(state, format)
         case .queue(let queue): queueWork(queue, format)
+        case .poison(let poison): poisonWork(poison, format)
         case .tlsPeers(let peers): tlsPeers(peers, format)
         case .explain(let id): explain(id, format)
         case .policyReplay(let replay): policyReplay(replay, format)
@@ -87,6 +89,7 @@ package struct ControlService: Sendable {
         case .mailboxList(let a, _, _), .mailboxExport(let a, _, _): "mailbox \(ControlText.shown(a))"
         case .mailboxRead(_, let id, _, _): "message \(ControlText.shown(id.text))"
         case .explain(let id): "message \(ControlText.shown(id.text))"
+        case .poison(let p): p.id.map { "message \(ControlText.shown($0.text))" } ?? "store"
         case .queue(let q): q.filter.message.map { "message \(ControlText.shown($0.text))" } ?? "queue"
         case .domainList, .accountList, .aliasList, .storeVerify, .policyReplay, .status, .tlsPeers: "store"
         case .defense(let defense): defense.kind.rawValue

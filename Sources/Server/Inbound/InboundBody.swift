@@ -1,6 +1,10 @@
 import Base
+import Crypto
+import Delivery
+import Handoff
 import MailAuth
 import Protocols
+import Store
 
 /// What a session writes a message into. The header is held back until it is complete, then parsed and freed of what
 /// may not come in; the body is hashed for its signatures on its way to the store, so that nothing is left to do at the
@@ -24,6 +28,8 @@ struct InboundBody: BodySink {
         case body
         /// The header outgrew its bound: the session will refuse the message, nothing of it is kept.
         case spoilt
+        /// The process died of this message twice: nothing looks at it, it goes to a file as it is.
+        case aside
     }
 
     var store: BodyAssembler
@@ -33,6 +39,9 @@ struct InboundBody: BodySink {
     let ownNames: [[UInt8]]
     /// What is done with the next message.
     var purpose = Purpose.pass
+    /// The envelope sender of the next message: with its header it names the message.
+    var sender: [UInt8] = []
+    let poison: PoisonService?
     /// Hashes of the body beside those that its signatures want: for signatures of ours.
     var extraHashes: [BodyHashKey] = []
     /// Set when the header is complete; taken by the driver, who asks DNS for what it names.
@@ -41,8 +50,18 @@ struct InboundBody: BodySink {
     private var held: [UInt8] = []
     private var scanned = 0
     private var hashers = BodyHashers([])
+    /// Of the message whose header was complete last, until the next begins.
+    private var mark: Fingerprint?
+    private var aside: SetAside?
 
-    init(store: BodyAssembler, headerMax: Int, ownNames: [[UInt8]]) {
+    /// What `takeSetAside` hands on.
+    struct SetAside {
+        let body: SetAsideBody
+        let entry: DeathRegister.Entry
+    }
+
+    init(store: BodyAssembler, headerMax: Int, ownNames: [[UInt8]], poison: PoisonService? = nil) {
+        self.poison = poison
         self.store = store
         self.headerMax = headerMax
         self.ownNames = ownNames
@@ -59,10 +78,23 @@ struct InboundBody: BodySink {
         case .passing: store.append(bytes)
         case .header: hold(bytes)
         case .body:
+            markInProgress()
             hashers.feed(bytes)
             store.append(bytes)
+        case .aside: setAside(bytes)
         case .spoilt: break
         }
+    }
+
+    /// Until the end of the reactor's event: this message is what its thread works on.
+    func markInProgress() {
+        if let mark { InProgress.begin(.inbound, mark, label: sender) }
+    }
+
+    /// At the end of data: whether the message must not be looked at, and `takeSetAside` has its octets instead of `take`.
+    mutating func endsAside() -> Bool {
+        if phase == .header { complete(at: held.count, isWhole: true) }
+        return phase == .aside
     }
 
     mutating func discard() {
@@ -72,6 +104,9 @@ struct InboundBody: BodySink {
         scanned = 0
         hashers = BodyHashers([])
         phase = .passing
+        mark = nil
+        if let aside { poison?.intake.abandon(aside.body) }
+        aside = nil
     }
 
     /// The header, once: complete since the last time it was asked for.
@@ -88,6 +123,41 @@ struct InboundBody: BodySink {
         hashers = BodyHashers([])
         phase = .passing
         return (isSpoilt ? .unavailable : store.take(), hashes, isSpoilt)
+    }
+
+    // MARK: Poison
+
+    /// The octets of a message that is set aside, all of them on their way to its file; nil: there is none.
+    mutating func takeSetAside() -> SetAside? {
+        flushAside()
+        phase = .passing
+        defer { aside = nil }
+        return aside
+    }
+
+    private mutating func setAside(_ bytes: Span<UInt8>) {
+        held.append(bytes)
+        if held.count >= SpoolBody.chunkMax { flushAside() }
+    }
+
+    private mutating func flushAside() {
+        guard let aside, !held.isEmpty else { return }
+        poison?.intake.append(aside.body, held)
+        held = []
+    }
+
+    /// Names the message before anything of it is parsed. True: it is to be set aside.
+    private mutating func isPoison(_ header: [UInt8]) -> Bool {
+        guard let poison else { return false }
+        let mark = MessageFingerprint.of(sender: sender, header: header)
+        self.mark = mark
+        if let entry = poison.book.poison(.inbound, mark) {
+            aside = SetAside(body: poison.intake.open(), entry: entry)
+            return true
+        }
+        markInProgress()
+        MarkedTrap.inbound(header)
+        return false
     }
 
     // MARK: The header
@@ -116,6 +186,10 @@ struct InboundBody: BodySink {
     }
 
     private mutating func complete(at end: Int, isWhole: Bool = false) {
+        if isPoison(end == held.count ? held : Array(held[..<end])) {
+            phase = .aside
+            return flushAside()
+        }
         let whole = held
         held = []
         scanned = 0

@@ -9,6 +9,8 @@ struct ServeCommand: ParsableCommand {
     @OptionGroup var config: ConfigOptions
 
     func run() throws {
+        // Started by `supervise`, which has ended since.
+        guard Supervisor.follow() else { throw ExitCode(ExitStatus.unavailable) }
         let status = Application.serve(try config.load())
         if status != ExitStatus.success { throw ExitCode(status) }
     }
