@@ -77,11 +77,14 @@ run() {
         module Protocols -- "${protocols[@]}"
         objects+=("$out/Protocols.o")
         if grep -qE '^import (MailAuth|Ledger)' "${sources[0]}"; then checks; fi
-        if grep -q '^import Ledger' "${sources[0]}"; then
+        if grep -qE '^import (Ledger|Policy)' "${sources[0]}"; then
             module Policy -- "${policy[@]}"
+            objects+=("$out/Policy.o")
+        fi
+        if grep -q '^import Ledger' "${sources[0]}"; then
             module Handoff -enable-experimental-feature Lifetimes -- "${handoff[@]}"
             module Ledger -- "${ledger[@]}"
-            objects+=("$out/Policy.o" "$out/Handoff.o" "$out/Ledger.o")
+            objects+=("$out/Handoff.o" "$out/Ledger.o")
         fi
     fi
     # Unoptimised, so that a broken property says which one it was.

@@ -7,6 +7,6 @@ struct CheckCommand: ParsableCommand {
         subcommands: [
             CheckSPFCommand.self, CheckIPRevCommand.self, CheckDKIMCommand.self, CheckARCCommand.self,
             CheckDMARCCommand.self, CheckMessageCommand.self, CheckRouteCommand.self, CheckMTASTSCommand.self,
-            CheckDANECommand.self,
+            CheckDANECommand.self, CheckListsCommand.self,
         ])
 }

@@ -1,0 +1,97 @@
+import ArgumentParser
+import Base
+import MailAuth
+import Policy
+import Protocols
+import Server
+
+struct CheckListsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lists", abstract: "What DNS lists say of a client, and what that adds up to.",
+        discussion: """
+            Prints accept, quarantine or reject, the score and one line for each list. Lists are written as in the \
+            domain setting `lists`: zone=weight, or zone:codes=weight.
+            """)
+
+    @Option(name: .customLong("ip"), help: ArgumentHelp("The client's address.", valueName: "address"))
+    var address: String
+
+    @Option(
+        name: .customLong("list"), parsing: .unconditional,
+        help: ArgumentHelp("A list to ask, as zen.example=5; may be repeated.", valueName: "zone=weight"))
+    var lists: [String]
+
+    @Option(help: ArgumentHelp("The score from which mail is refused; 0: never.", valueName: "score"))
+    var reject = DomainDefense.Score().rejectAt
+
+    @Option(help: ArgumentHelp("The score from which mail goes to Junk; 0: never.", valueName: "score"))
+    var quarantine = DomainDefense.Score().quarantineAt
+
+    @OptionGroup var options: CheckOptions
+
+    func validate() throws {
+        guard (0...1_000).contains(reject), (0...1_000).contains(quarantine) else {
+            throw ValidationError("--reject and --quarantine: 0 to 1000")
+        }
+    }
+
+    func run() throws {
+        guard let ip = IPAddress(address) else { throw ValidationError("--ip \(address): not an IP address") }
+        let policy = try policy()
+        let check = DNSListCheck(ip, zones: policy.zones, explained: policy.explainedZones)
+        let outcome = try CheckResolver.with(options) { try $0.resolve(check) }
+        var evidence = ClientEvidence(address: ip)
+        evidence.lists = outcome.verdict
+        let score = ClientScore(evidence, policy)
+        CheckOutput.show(
+            score.decision.rawValue, ["\(score.total)"] + Self.lines(outcome.verdict, policy),
+            json: options.output.json,
+            members: [
+                JSONMember("score", .integer(score.total)),
+                JSONMember("lists", .array(policy.lists.map { Self.member($0, outcome.verdict) })),
+                JSONMember("reply", .text(score.reply.map { Self.text($0) } ?? "")),
+            ], facts: outcome.facts)
+    }
+
+    private func policy() throws -> DomainDefense.Score {
+        guard let parsed = DomainDefense.DNSList.parse(lists.joined(separator: ",")), !parsed.isEmpty else {
+            throw ValidationError("--list: write zone=weight or zone:codes=weight, each once")
+        }
+        var policy = DomainDefense.Score()
+        policy.lists = parsed
+        policy.rejectAt = reject
+        policy.quarantineAt = quarantine
+        return policy
+    }
+
+    private static func lines(_ findings: [DNSListFinding], _ policy: DomainDefense.Score) -> [String] {
+        policy.lists.map { list in
+            guard let finding = findings.first(where: { $0.zone == list.zone }) else { return "" }
+            let counted = list.matches(finding) ? list.weight : 0
+            let sign = counted > 0 ? "+" : ""
+            let words = [
+                "\n  \(list): \(sign)\(counted)", finding.outcome.rawValue,
+                finding.answers.map(\.description).joined(separator: " "),
+                finding.text.isEmpty ? "" : "\"\(finding.text.escapedText)\"",
+            ]
+            return words.filter { !$0.isEmpty }.joined(separator: " ")
+        }
+    }
+
+    private static func member(_ list: DomainDefense.DNSList, _ findings: [DNSListFinding]) -> JSONValue {
+        let finding = findings.first { $0.zone == list.zone }
+        let counts = finding.map { list.matches($0) } ?? false
+        return .object([
+            JSONMember("list", .text("\(list)")), JSONMember("outcome", .text(finding?.outcome.rawValue ?? "")),
+            JSONMember("points", .integer(counts ? list.weight : 0)),
+            JSONMember("answers", .array((finding?.answers ?? []).map { .text("\($0)") })),
+            JSONMember("text", .text(finding?.text.escapedText ?? "")),
+        ])
+    }
+
+    private static func text(_ reply: Reply) -> String {
+        var wire: [UInt8] = []
+        reply.append(to: &wire)
+        return String(decoding: wire.map { $0 == ASCII.cr ? ASCII.space : $0 }, as: UTF8.self)
+    }
+}
