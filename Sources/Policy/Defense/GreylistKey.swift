@@ -11,7 +11,7 @@ package struct GreylistKey: Sendable, Hashable {
     /// Empty: the null reverse-path.
     package var sender: [UInt8]
     package var recipient: [UInt8]
-    /// The receiving domain, whose rules apply.
+    /// Of the recipient.
     package var domain: [UInt8]
 
     /// RFC 5321 §4.5.3.1 allows less for each part.
@@ -19,6 +19,7 @@ package struct GreylistKey: Sendable, Hashable {
 
     // RFC 6647 §5: clusters of outgoing servers are tracked by a block of addresses or by a domain that is known to
     // be theirs.
+    /// `domain` is for a recipient that has none.
     package init(
         address: IPAddress, provenDomain: [UInt8]?, sender: [UInt8], recipient: [UInt8], domain: [UInt8]
     ) {
@@ -28,8 +29,10 @@ package struct GreylistKey: Sendable, Hashable {
             identity = Array(AddressBlock(networkOf: address.unmapped).description.utf8)
         }
         self.sender = Self.bounded(GreylistSender.normalised(sender))
-        self.recipient = Self.bounded(ASCII.lowercased(recipient))
-        self.domain = Self.bounded(ASCII.lowercased(domain))
+        // RFC 5321 §4.5.1: `<postmaster>` needs no domain.
+        let recipient = ASCII.lowercased(recipient.contains(ASCII.at) ? recipient : recipient + [ASCII.at] + domain)
+        self.recipient = Self.bounded(recipient)
+        self.domain = recipient.lastIndex(of: ASCII.at).map { Self.bounded(Array(recipient[($0 + 1)...])) } ?? []
     }
 
     /// Identity, sender and recipient with NUL between them.

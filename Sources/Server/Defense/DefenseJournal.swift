@@ -1,0 +1,122 @@
+package import Base
+import CEpoll
+import Handoff
+import Synchronization
+package import Telemetry
+
+/// Where changes are handed to the journal's thread. Posting takes no lock and never waits: what does not fit is dropped
+/// and counted, stays in memory, and is in the journal again after its next rewrite. Shareable because the mailbox is.
+package final class DefenseJournalInbox: Sendable {
+    enum Message: Sendable {
+        case change(DefenseChange)
+        /// To be told when everything before is on the disk, or that it is not.
+        case sync(@Sendable (Bool) -> Void)
+        case wake
+    }
+
+    let mailbox: Mailbox<Message>
+    private let metrics: GreylistMetrics
+
+    package init(metrics: GreylistMetrics, capacity: Int = 16_384) {
+        mailbox = Mailbox(capacity: capacity)
+        self.metrics = metrics
+    }
+
+    func post(_ change: DefenseChange) {
+        if !mailbox.post(.change(change)) { metrics.journalDropped.add() }
+    }
+
+    /// `completion` runs on the journal's thread, or here, with false, when that has too much to do.
+    func sync(_ completion: @escaping @Sendable (Bool) -> Void) {
+        if !mailbox.post(.sync(completion)) { completion(false) }
+    }
+}
+
+/// The thread that keeps what the defences remember: appends changes to `journal`, syncs once a second or when an
+/// operator waits for it, rewrites the file when it is twice what lives, and sweeps the greylist book part by part.
+///
+/// Shareable because everything that changes lives on the thread; this is the handle that starts and stops it.
+package final class DefenseJournal: Sendable {
+    /// How long it takes to sweep the whole book.
+    package static let sweepSeconds = 3_600.0
+
+    private let inbox: DefenseJournalInbox
+    private let isStopping = Atomic<Bool>(false)
+    private let thread: Mutex<ThreadHandle?> = Mutex(nil)
+    /// Changes that were read at start, and octets that could not be.
+    package let read: (changes: Int, lostOctets: Int)
+
+    private init(_ inbox: DefenseJournalInbox, _ reading: DefenseJournalFile.Reading) {
+        self.inbox = inbox
+        read = (reading.changes, reading.lostOctets)
+    }
+
+    /// Makes the folder if need be, reads the journal into `book` and its exceptions, and starts the thread. Before
+    /// anybody decides; one process to a folder: whoever opens holds the store's lock.
+    package static func open(
+        folder: String, book: GreylistBook, inbox: DefenseJournalInbox, metrics: GreylistMetrics, log: Log?,
+        now: @escaping @Sendable () -> WallTime = { SystemTime().wall() }
+    ) throws(DefenseJournalError) -> DefenseJournal {
+        try DefenseJournalFile.makeFolder(folder)
+        var exceptions = book.exceptions.current
+        let reading = try DefenseJournalFile.read(folder: folder) { change in
+            if case .exception(let change) = change {
+                _ = change.apply(to: &exceptions)
+            } else {
+                book.load(change)
+            }
+        }
+        book.exceptions.load(exceptions)
+        report(reading, log)
+        // Opened here, so that a start that cannot write fails as one.
+        let file = DefenseJournalFile(folder: folder)
+        if reading.isDamaged { file.setAside() }
+        try file.open(goodOctets: reading.isDamaged ? 0 : reading.goodOctets)
+        let journal = DefenseJournal(inbox, reading)
+        let start = Start(file: file, isDamaged: reading.isDamaged)
+        let handle = LoopThread.spawn("defense") {
+            guard let (file, isDamaged) = start.take() else { return }
+            DefenseJournalThread(file, book, inbox, metrics, log, now: now, rewrites: isDamaged)
+                .run { journal.isStopping.load(ordering: .acquiring) }
+        }
+        journal.thread.withLock { $0 = handle }
+        return journal
+    }
+
+    private static func report(_ reading: DefenseJournalFile.Reading, _ log: Log?) {
+        guard let log, reading.changes > 0 || reading.lostOctets > 0 else { return }
+        log.write(reading.isDamaged ? .error : .info, "defense.journal_read") { line in
+            line.add("changes", reading.changes)
+            line.add("lost_octets", reading.lostOctets)
+            if reading.isDamaged { line.add("damaged", "kept as journal.damaged") }
+        }
+    }
+
+    /// Tells when what was changed before is on the disk.
+    package func sync(_ completion: @escaping @Sendable (Bool) -> Void) { inbox.sync(completion) }
+
+    /// What was handed over before is written and synced; returns when the thread has ended.
+    package func stop() {
+        guard !isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        // A full inbox needs no waking.
+        _ = inbox.mailbox.post(.wake)
+        thread.withLock { $0.take() }?.join()
+    }
+
+    /// Hands the open file to the thread.
+    // Safety: taken once, by the thread, which starts after it was filled.
+    private final class Start: @unchecked Sendable {
+        private var file: DefenseJournalFile?
+        private let isDamaged: Bool
+
+        init(file: DefenseJournalFile, isDamaged: Bool) {
+            self.file = file
+            self.isDamaged = isDamaged
+        }
+
+        func take() -> (DefenseJournalFile, Bool)? {
+            defer { file = nil }
+            return file.map { ($0, isDamaged) }
+        }
+    }
+}
