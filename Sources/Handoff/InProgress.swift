@@ -21,8 +21,23 @@ package enum InProgress {
         }
     }
 
-    /// The thread is done with it, or leaves it until something comes.
+    /// The thread is done with it, or leaves it until something comes. A reactor says so after every event.
     package static func end() { mt_slot_end() }
+}
+
+/// What a thread will have to note when it goes on with a message: the kind, the name and a word for people.
+package struct ProgressMark: Sendable {
+    package let kind: InProgress.Kind
+    package let fingerprint: Fingerprint
+    package let label: [UInt8]
+
+    package init(_ kind: InProgress.Kind, _ fingerprint: Fingerprint, label: [UInt8]) {
+        self.kind = kind
+        self.fingerprint = fingerprint
+        self.label = label
+    }
+
+    package func begin() { InProgress.begin(kind, fingerprint, label: label) }
 }
 
 /// 32 octets that name a message by what came of it, without any of its parts being looked at.

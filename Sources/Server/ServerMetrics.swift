@@ -28,6 +28,7 @@ package final class ServerMetrics: Sendable {
     package let delivery: OutboundMetrics
     package let defense: DefenseMetrics
     package let pressure: PressureMetrics
+    package let poison: PoisonMetrics
     package let startTime: Gauge
 
     package init(_ r: Registry) {
@@ -83,6 +84,7 @@ package final class ServerMetrics: Sendable {
         delivery = OutboundMetrics(r)
         defense = DefenseMetrics(r)
         pressure = PressureMetrics(r)
+        poison = PoisonMetrics(r)
         startTime = r.gauge(
             "process_start_time_seconds", "When the process started, in seconds since 1970.", unit: .seconds)
     }

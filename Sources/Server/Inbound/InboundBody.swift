@@ -51,7 +51,7 @@ struct InboundBody: BodySink {
     private var scanned = 0
     private var hashers = BodyHashers([])
     /// Of the message whose header was complete last, until the next begins.
-    private var mark: Fingerprint?
+    private(set) var mark: ProgressMark?
     private var aside: SetAside?
 
     /// What `takeSetAside` hands on.
@@ -88,7 +88,7 @@ struct InboundBody: BodySink {
 
     /// Until the end of the reactor's event: this message is what its thread works on.
     func markInProgress() {
-        if let mark { InProgress.begin(.inbound, mark, label: sender) }
+        mark?.begin()
     }
 
     /// At the end of data: whether the message must not be looked at, and `takeSetAside` has its octets instead of `take`.
@@ -149,9 +149,9 @@ struct InboundBody: BodySink {
     /// Names the message before anything of it is parsed. True: it is to be set aside.
     private mutating func isPoison(_ header: [UInt8]) -> Bool {
         guard let poison else { return false }
-        let mark = MessageFingerprint.of(sender: sender, header: header)
-        self.mark = mark
-        if let entry = poison.book.poison(.inbound, mark) {
+        let fingerprint = MessageFingerprint.of(sender: sender, header: header)
+        mark = ProgressMark(.inbound, fingerprint, label: sender)
+        if let entry = poison.book.poison(.inbound, fingerprint) {
             aside = SetAside(body: poison.intake.open(), entry: entry)
             return true
         }

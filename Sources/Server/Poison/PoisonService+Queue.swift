@@ -11,7 +11,7 @@ extension PoisonService {
 
     /// Holds the mail whose sending ended the last run for the second time or more. Waits for the store; to be called before
     /// anything is taken from the queue.
-    func holdQueued(_ gateway: StoreGateway, hostname: [UInt8], directory: DirectorySnapshot, now: WallTime) {
+    func holdQueued(_ gateway: StoreGateway, hostname: [UInt8], directory: DirectoryPublisher, now: WallTime) {
         // The delivery service, which has this number, makes no ids yet.
         var ids = MessageIDSource(loop: 31)
         for entry in fresh where entry.isPoison && entry.kind != .inbound {
@@ -25,7 +25,7 @@ extension PoisonService {
             }
             let result = asked ? wait.wait() : .failure(.unavailable(.busy))
             switch result {
-            case .success(let held?): tell(held, entry, ids.next(at: now), gateway, hostname, directory, now)
+            case .success(let held?): tell(held, entry, ids.next(at: now), gateway, hostname, directory.current, now)
             // It was delivered, or an operator removed it.
             case .success(nil): break
             case .failure(let error):

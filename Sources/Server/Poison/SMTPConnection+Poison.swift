@@ -14,6 +14,8 @@ extension SMTPConnection {
         tally.messages += 1
         let recipients = resolved
         resolved = []
+        inquiry = nil
+        preparedHeader = nil
         guard let poison = body.poison, let taken = body.takeSetAside() else {
             return refuseMessage(ticket, StoreReplies.storeFailed)
         }
