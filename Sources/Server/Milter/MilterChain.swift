@@ -2,10 +2,15 @@ import Base
 package import Policy
 import Protocols
 import Reactor
+import Telemetry
 
 /// The filters of one SMTP session, in order: each holds one connection, made at the first MAIL and used for every later
 /// message. Owned by the session's driver, confined to the loop. Completions come on the loop's thread, once each, and
 /// maybe before the call returns; none after `abort` or `close`. Bounded by `MilterLimits`.
+///
+/// The envelope is told to one filter after the other, so that none hears of what an earlier one refused. The message goes
+/// to the first filter as it arrives, and to each later one with what those before it changed; a body beyond
+/// `MilterLimits.keptMax` goes to all of them at once, as it arrived.
 package final class MilterChain {
     package var facts: MilterConnectFacts
     /// Called when `wantsPause` has become false.
@@ -13,42 +18,302 @@ package final class MilterChain {
     /// The id of the message, told to filters as the queue id from the next command on.
     package var messageID: [UInt8] = []
 
+    let context: MilterContext
+    let links: [MilterLink]
+    /// Numbers transactions, so that an answer to an old question is not taken for one to a new.
+    private var serial: UInt64 = 0
+    private var mailFacts: MilterMail?
+    private var currentRecipient: [UInt8] = []
+
+    // The message; see MilterChain+Message.
+    var header = MilterHeader([])
+    var content = MilterContent()
+    /// Filters that hear it after those that hear it now.
+    var waiting: [MilterLink] = []
+    /// All hear it at once.
+    var isSpread = false
+    var keptOctets = 0
+    var modifications = MilterModifications()
+    /// What was decided before the end.
+    var decided: MilterVerdict?
+    var outcomeWaiter: ((MilterOutcome) -> Void)?
+    var pausing = false
+    private var events: [DefenseEvent] = []
+
     package init(servers: [MilterServer], context: MilterContext, facts: MilterConnectFacts) {
         self.facts = facts
+        self.context = context
+        links = servers.map { MilterLink($0, context) }
+        for link in links { link.chain = self }
     }
 
+    deinit {
+        context.keptOctets -= keptOctets
+        for link in links { link.quit() }
+    }
+
+    // MARK: The envelope
+
     /// At MAIL. Connects what is not connected and says HELO where it is new.
-    package func mail(_ mail: MilterMail, _ completion: @escaping (MilterVerdict) -> Void) { completion(.proceed) }
+    package func mail(_ mail: MilterMail, _ completion: @escaping (MilterVerdict) -> Void) {
+        abort()
+        events = []
+        mailFacts = mail
+        messageID = mail.id
+        for link in links { link.startOpening() }
+        tellMail(0, mail, serial, completion)
+    }
+
+    private func tellMail(
+        _ i: Int, _ mail: MilterMail, _ current: UInt64, mayRetry: Bool = true,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        guard i < links.count else { return completion(standing) }
+        let link = links[i]
+        link.prepare { [weak self] prepared in
+            guard let self, serial == current else { return }
+            if case .failed(let failure) = prepared {
+                return mailFailed(link, failure, i, mail, current, completion)
+            }
+            if let answer = link.sessionAnswer, answer != .proceed {
+                return mailAnswered(link, answer, i, mail, current, completion)
+            }
+            link.session.macros = macros
+            link.ask(.envelope, { $0.mail(mail.sender, mail.parameters) }) { [weak self] answer in
+                guard let self, serial == current else { return }
+                switch answer {
+                case .answer(let word): mailAnswered(link, word, i, mail, current, completion)
+                case .failed(.closed) where mayRetry && link.isReused:
+                    // It was restarted since the last message.
+                    link.drop()
+                    tellMail(i, mail, current, mayRetry: false, completion)
+                case .failed(let failure): mailFailed(link, failure, i, mail, current, completion)
+                }
+            }
+        }
+    }
+
+    private func mailAnswered(
+        _ link: MilterLink, _ answer: MilterAnswer, _ i: Int, _ mail: MilterMail, _ current: UInt64,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        switch verdict(answer, of: link, about: mail.sender) {
+        case .proceed:
+            link.part = .envelope
+            link.recipients = 0
+            tellMail(i + 1, mail, current, completion)
+        case .accept: tellMail(i + 1, mail, current, completion)
+        case .discard:
+            discard()
+            completion(.discard)
+        case .refuse(let reply):
+            endParts()
+            completion(.refuse(reply))
+        }
+    }
+
+    private func mailFailed(
+        _ link: MilterLink, _ failure: MilterFailure, _ i: Int, _ mail: MilterMail, _ current: UInt64,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        note(failure, of: link)
+        if link.server.onFailure == .accept { return tellMail(i + 1, mail, current, completion) }
+        endParts()
+        completion(.refuse(Self.awayReply))
+    }
 
     /// At RCPT, one at a time. Filters the recipient's domain does not want are not told.
     package func recipient(
         _ address: [UInt8], parameters: [[UInt8]] = [], filters: DomainDefense.Milters = .all,
         _ completion: @escaping (MilterVerdict) -> Void
-    ) { completion(.proceed) }
+    ) {
+        if let decided { return completion(decided) }
+        currentRecipient = address
+        tellRecipient(0, address, parameters, filters, serial, completion)
+    }
 
-    /// Whether any filter wants the message: otherwise `beginMessage` and what follows need not be called.
-    package var wantsMessage: Bool { false }
+    private func tellRecipient(
+        _ start: Int, _ address: [UInt8], _ parameters: [[UInt8]], _ filters: DomainDefense.Milters, _ current: UInt64,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        var i = start
+        while i < links.count, !concerns(links[i], filters) { i += 1 }
+        guard i < links.count else { return completion(standing) }
+        let link = links[i]
+        if link.part == .broken { return completion(.refuse(Self.awayReply)) }
+        link.session.macros = macros
+        link.ask(.envelope, { $0.recipient(address, parameters) }) { [weak self] answer in
+            guard let self, serial == current else { return }
+            let next = { [self] in tellRecipient(i + 1, address, parameters, filters, current, completion) }
+            switch answer {
+            case .failed(let failure):
+                note(failure, of: link)
+                guard link.server.onFailure == .tempfail else {
+                    link.part = .out
+                    return next()
+                }
+                link.part = .broken
+                completion(.refuse(Self.awayReply))
+            case .answer(let word):
+                switch verdict(word, of: link, about: address) {
+                case .proceed:
+                    link.recipients += 1
+                    next()
+                case .accept:
+                    link.part = .out
+                    context.health.succeeded(link.server)
+                    next()
+                case .discard:
+                    discard()
+                    completion(.discard)
+                case .refuse(let reply): completion(.refuse(reply))
+                }
+            }
+        }
+    }
 
-    /// The whole header block, with its empty line, as the message will be stored. What filters say of it is told at the
-    /// end of the message.
-    package func beginMessage(header: [UInt8]) {}
+    private func concerns(_ link: MilterLink, _ filters: DomainDefense.Milters) -> Bool {
+        guard link.part == .envelope || link.part == .broken else { return false }
+        switch filters {
+        case .all: return true
+        case .off: return false
+        case .named(let names): return names.contains { ASCII.equalIgnoringCase($0, link.server.name) }
+        }
+    }
 
-    /// The next octets of the body, CRLF line ends, dots unstuffed. Copied.
-    package func body(_ bytes: Span<UInt8>) {}
+    /// What a command that every filter let through is told.
+    private var standing: MilterVerdict {
+        if let decided { return decided }
+        return links.contains { $0.part == .envelope || $0.part == .broken } ? .proceed : .accept
+    }
 
-    /// Too much waits for the filters: read nothing more until `onDrain`.
-    package var wantsPause: Bool { false }
+    /// The transaction is over without a message, or the message was refused elsewhere.
+    package func abort() {
+        serial &+= 1
+        mailFacts = nil
+        messageID = []
+        currentRecipient = []
+        decided = nil
+        outcomeWaiter = nil
+        endParts()
+        forgetMessage()
+    }
 
-    package func endOfMessage(_ completion: @escaping (MilterOutcome) -> Void) {
-        completion(MilterOutcome(verdict: .proceed))
+    /// The session ends.
+    package func close() {
+        abort()
+        onDrain = nil
+        for link in links { link.quit() }
+    }
+
+    private func discard() {
+        decided = .discard
+        endParts()
+    }
+
+    /// No filter is part of the transaction any more.
+    func endParts() {
+        waiting = []
+        for link in links {
+            link.forgetOpening()
+            if link.part != .out || link.isAsked { link.endTransaction() }
+        }
+    }
+
+    // MARK: Words
+
+    /// What a filter's answer means, counted and noted.
+    func verdict(_ answer: MilterAnswer, of link: MilterLink, about subject: [UInt8]) -> MilterVerdict {
+        let results = context.metrics.results
+        switch answer {
+        case .proceed, .skip:
+            results.add(.proceed)
+            return .proceed
+        case .accept:
+            results.add(.accept)
+            return .accept
+        case .discard:
+            results.add(.discard)
+            note(.discarded, link, "takes the message and throws it away", subject: subject)
+            return .discard
+        case .reject: return refusal(Self.rejectReply, link, subject)
+        case .tempfail: return refusal(Self.tempfailReply, link, subject)
+        case .shutdown: return refusal(Self.shutdownReply, link, subject)
+        case .reply(let reply): return refusal(reply, link, subject)
+        }
+    }
+
+    private func refusal(_ reply: Reply, _ link: MilterLink, _ subject: [UInt8]) -> MilterVerdict {
+        context.metrics.results.add(reply.code >= 500 ? .reject : .tempfail)
+        let effect: DefenseEvent.Effect = reply.code == 421 ? .closed : reply.code >= 500 ? .refused : .deferred
+        note(effect, link, "refuses", subject: subject, reply: reply)
+        return .refuse(reply)
+    }
+
+    static let rejectReply = Reply(550, EnhancedStatus(5, 7, 1), "Refused by a mail filter")
+    static let tempfailReply = Reply(451, EnhancedStatus(4, 7, 1), "A mail filter asks to try again later")
+    static let awayReply = Reply(451, EnhancedStatus(4, 7, 1), "A mail filter cannot be asked now, try again later")
+    static let shutdownReply = Reply(421, EnhancedStatus(4, 7, 0), "A mail filter ends the session, try again later")
+
+    func note(_ failure: MilterFailure, of link: MilterLink) {
+        context.metrics.results.add(failure.label)
+        if failure.isItsOwn, context.health.failed(link.server, context.limits, context.reactor.now) {
+            context.metrics.resting.add()
+        }
+        context.log.warning("milter_failed") {
+            $0.add("milter", link.server.name)
+            $0.add("reason", failure.text)
+            $0.add("policy", link.server.onFailure.rawValue)
+        }
+        switch link.server.onFailure {
+        case .accept: note(.passed, link, "\(failure.text); its policy is to let mail pass")
+        case .tempfail: note(.deferred, link, failure.text, reply: Self.awayReply)
+        }
+    }
+
+    func note(
+        _ effect: DefenseEvent.Effect, _ link: MilterLink, _ detail: String, subject: [UInt8] = [], reply: Reply? = nil
+    ) {
+        guard events.count < DefenseEvent.eventsMax else { return }
+        let name = String(decoding: link.server.name, as: UTF8.self)
+        let after = context.reactor.now.seconds(since: facts.began) * 1e6
+        events.append(
+            DefenseEvent(
+                .milter, effect, subject: subject, detail: "filter \(name) \(detail)", reply: reply,
+                afterMicroseconds: after < 9e18 ? UInt64(after) : 0))
     }
 
     /// What the filters did since the last call, for a transaction that ends before its message.
-    package func takeEvents() -> [DefenseEvent] { [] }
+    package func takeEvents() -> [DefenseEvent] {
+        defer { events = [] }
+        return events
+    }
 
-    /// The transaction is over without a message, or the message was refused elsewhere.
-    package func abort() {}
+    // MARK: Macros
 
-    /// The session ends.
-    package func close() {}
+    var macros: MilterMacros {
+        var m = MilterMacros()
+        m["j"] = facts.hostname
+        m["v"] = Array("Martlet".utf8)
+        m["{daemon_name}"] = facts.daemonName
+        let address = facts.clientAddress.map { Array("\($0)".utf8) } ?? []
+        m["{client_addr}"] = address
+        m["{client_name}"] = facts.clientName.isEmpty ? Array("unknown".utf8) : facts.clientName
+        m["{client_ptr}"] = facts.clientPointer.isEmpty ? Array("unknown".utf8) : facts.clientPointer
+        m["{client_resolve}"] = Array(facts.resolved.rawValue.utf8)
+        if facts.clientPort > 0 { m["{client_port}"] = Array("\(facts.clientPort)".utf8) }
+        m["_"] =
+            facts.connectName + (facts.clientName.isEmpty || address.isEmpty ? [] : Array(" [".utf8) + address + [0x5D])
+        if let local = facts.localAddress { m["{if_addr}"] = Array("\(local)".utf8) }
+        m["{tls_version}"] = facts.tlsVersion
+        m["{cipher}"] = facts.cipher
+        m["i"] = messageID
+        if let mailFacts {
+            m["{mail_addr}"] = mailFacts.sender
+            m["{auth_authen}"] = mailFacts.authenticated
+            m["{auth_type}"] = mailFacts.mechanism
+        }
+        m["{rcpt_addr}"] = currentRecipient
+        return m
+    }
 }

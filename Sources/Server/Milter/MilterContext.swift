@@ -9,6 +9,7 @@ package final class MilterContext {
     package let log: Log
     package var limits: MilterLimits
     var keptOctets = 0
+    var health = MilterHealth()
 
     package init(reactor: Reactor, metrics: MilterMetrics, log: Log, limits: MilterLimits = MilterLimits()) {
         self.reactor = reactor

@@ -33,6 +33,13 @@ package struct MilterConnectFacts: Sendable, Equatable {
     package var began = Instant(nanoseconds: 0)
 
     package init() {}
+
+    /// The host name of CONNECT: the verified name, or the address in brackets.
+    var connectName: [UInt8] {
+        if !clientName.isEmpty { return clientName }
+        guard let clientAddress else { return Array("localhost".utf8) }
+        return Array((clientAddress.isIPv4 ? "[\(clientAddress)]" : "[IPv6:\(clientAddress)]").utf8)
+    }
 }
 
 /// What filters are told of a transaction at MAIL.

@@ -13,7 +13,7 @@ package struct MilterLimits: Sendable {
     package var bodyMax = 50 << 20
     package var recipientsMax = 1_000
     /// Changes one filter may ask for in one message.
-    package var changesMax = 10_000
+    package var changesMax = 2_000
     /// A filter that failed this often in a row is left alone for a while.
     package var failuresMax = 3
     package var restSeconds = 5.0
