@@ -66,10 +66,10 @@ package struct GreylistRow: Sendable, Hashable {
         guard parts.count == 3 else { return nil }
         identity = Array(parts[0])
         sender = Array(parts[1])
-        recipient = Array(parts[2])
-        let at = recipient.lastIndex(of: ASCII.at)
-        domain = at.map { Array(recipient[($0 + 1)...]) } ?? []
-        if at == 0 { recipient = [] }
+        let whole = Array(parts[2])
+        let at = whole.lastIndex(of: ASCII.at)
+        recipient = at == 0 ? [] : whole
+        domain = at.map { Array(whole[($0 + 1)...]) } ?? []
         self.record = record
     }
 }
