@@ -1,5 +1,5 @@
 package import Policy
-package import Protocols
+import Protocols
 
 /// What clients are told that a limit refuses, and what the record says of it: the limit, by the name it is set by. The
 /// id that ends each reply is added by who sends it.
