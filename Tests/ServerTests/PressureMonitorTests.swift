@@ -94,6 +94,28 @@ import Testing
         #expect(f.metrics.shed.value(.hold, .descriptors) == 1)
     }
 
+    /// A flood between two looks does not get the last descriptors either.
+    @Test func aFloodFasterThanTheLooksIsHeldBack() throws {
+        let f = Fixture()
+        f.tick { $0.descriptors = 845 }
+        #expect(f.monitor.state.level(of: .descriptors) == .elevated)
+        let answers = (0..<8).map { _ in f.monitor.shed(.connection, known: false) }
+        #expect(answers.map { $0 != nil } == [false, false, false, false, false, true, true, true])
+        #expect(answers.last??.reply?.code == 421)
+        #expect(f.monitor.shed(.connection, known: true) == nil)
+        #expect(f.metrics.shed.value(.connection, .descriptors) == 3)
+        f.tick()
+        #expect(f.monitor.shed(.connection, known: false) == nil)
+        // Without a limit there is no end of room.
+        f.tick { $0.descriptorsMax = 0 }
+        #expect((0..<2_000).allSatisfy { _ in f.monitor.shed(.connection, known: false) == nil })
+        var off = PressureSettings()
+        off.isEnabled = false
+        f.loop.apply(off)
+        f.tick { $0.descriptors = 999 }
+        #expect((0..<2_000).allSatisfy { _ in f.monitor.shed(.connection, known: false) == nil })
+    }
+
     @Test func nobodyIsSparedWhenTheDiskIsFull() {
         let f = Fixture()
         f.tick {

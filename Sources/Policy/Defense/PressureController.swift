@@ -23,36 +23,33 @@ package struct PressureController: Sendable {
     /// As if nothing had been seen.
     package mutating func reset() { self = PressureController(thresholds) }
 
-    /// One resource: its level, and what has been seen in a row above or below it.
+    /// One resource: its level, the samples in a row above it, and how long ago each level was last called for.
     private struct Track: Sendable {
         var level = PressureLevel.calm
         private var above = 0
         private var leastAbove = PressureLevel.critical
-        private var below = 0
-        private var mostBelow = PressureLevel.calm
+        private var ages = [Int](repeating: .max, count: PressureLevel.allCases.count)
 
         /// `rising` is where the load would put a level that goes up, `falling` one that goes down.
         mutating func step(rising: PressureLevel, falling: PressureLevel, rise: Int, fall: Int) {
+            for each in PressureLevel.allCases {
+                let age = ages[each.rawValue]
+                ages[each.rawValue] = falling >= each ? 0 : age < .max ? age + 1 : age
+            }
             if rising > level {
                 leastAbove = above == 0 ? rising : min(leastAbove, rising)
                 above += 1
-                below = 0
                 if above >= rise { move(to: leastAbove) }
-            } else if falling < level {
-                mostBelow = below == 0 ? falling : max(mostBelow, falling)
-                below += 1
-                above = 0
-                if below >= fall { move(to: mostBelow) }
             } else {
                 above = 0
-                below = 0
+                // The worst that the quiet time has seen, in one step.
+                if ages[level.rawValue] >= fall { move(to: PressureLevel.allCases.last { ages[$0.rawValue] < fall }) }
             }
         }
 
-        private mutating func move(to next: PressureLevel) {
-            level = next
+        private mutating func move(to next: PressureLevel?) {
+            level = next ?? .calm
             above = 0
-            below = 0
         }
     }
 }

@@ -46,7 +46,7 @@ package struct PressureThresholds: Sendable, Hashable {
         case .disk: s.diskFreeMin <= 0 ? 0 : s.diskFree <= 0 ? .infinity : Double(s.diskFreeMin) / Double(s.diskFree)
         case .commit:
             max(
-                commitSeconds > 0 ? s.commitSeconds / commitSeconds : 0,
+                commitSeconds > 0 && s.commitSeconds > 0 ? s.commitSeconds / commitSeconds : 0,
                 Self.queueLoad(Self.part(s.writerQueue, s.writerQueueMax)))
         case .memory: Self.part(s.memory, s.memoryMax)
         case .descriptors: Self.part(s.descriptors, s.descriptorsMax)
@@ -54,6 +54,14 @@ package struct PressureThresholds: Sendable, Hashable {
         case .dns: Self.part(s.dnsQuestions, s.dnsQuestionsMax)
         case .lag: s.lagSeconds
         }
+    }
+
+    /// Descriptors that may still be taken before their use is high: new connections until the next sample are held to
+    /// it, because a flood is faster than any sampling. nil: there is no limit.
+    package func descriptorsLeft(_ s: PressureSample) -> Int? {
+        guard s.descriptorsMax > 0 else { return nil }
+        let high = Double(s.descriptorsMax) * Self.steps(.descriptors).high
+        return max(0, Int(min(high, 1e15)) - max(0, s.descriptors))
     }
 
     private static func part(_ used: Int, _ limit: Int) -> Double { limit > 0 ? Double(used) / Double(limit) : 0 }

@@ -90,7 +90,8 @@ final class PressureLoop {
     func tick(_ sample: PressureSample, at now: UInt64) {
         let state = settings.isEnabled ? controller.step(sample) : .calm
         setGauges(sample)
-        monitor.publish(state, sample)
+        monitor.publish(
+            state, sample, room: settings.isEnabled ? controller.thresholds.descriptorsLeft(sample) : nil)
         // Memory that is free inside the heap would otherwise keep the level up for ever.
         if state.level(of: .memory) >= .high, now >= nextTrim {
             nextTrim = now &+ Self.trimNanoseconds

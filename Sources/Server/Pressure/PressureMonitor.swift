@@ -20,6 +20,8 @@ package final class PressureMonitor: Sendable {
     package let lag = LagMeter()
     private let log: Log
     private let word = Atomic<UInt64>(0)
+    /// Connections that may still come before the next look without descriptors running short.
+    private let room = Atomic<Int>(.max / 2)
     private let latest = Mutex(PressureSample())
     private let thread = Mutex<ThreadHandle?>(nil)
     private let onChange: @Sendable (_ from: PressureState, _ to: PressureState) -> Void
@@ -66,9 +68,15 @@ package final class PressureMonitor: Sendable {
     package var sample: PressureSample { latest.withLock { $0 } }
 
     /// Whether `action` is given up now; when it is, it is counted, and the event says why. `known`: the client is known
-    /// good, trusted or logged in.
+    /// good, trusted or logged in. Ask once for each new connection: each takes one of the descriptors that are left.
     package func shed(_ action: PressureAction, known: Bool) -> DefenseEvent? {
-        let now = state
+        var now = state
+        if action == .connection, room.subtract(1, ordering: .relaxed).newValue < 0,
+            now.level(of: .descriptors) < .high
+        {
+            // The next look will see it so.
+            now = now.setting(.descriptors, to: .high)
+        }
         guard !now.isCalm, now.sheds(action, known: known), let resource = now.limiting else { return nil }
         metrics.shed.add(action, resource)
         let detail = "\(action.lost): \(description(of: resource, now))"
@@ -96,7 +104,9 @@ package final class PressureMonitor: Sendable {
 
     // MARK: The pressure thread
 
-    func publish(_ state: PressureState, _ sample: PressureSample) {
+    /// `room` nil: descriptors have no limit.
+    func publish(_ state: PressureState, _ sample: PressureSample, room left: Int?) {
+        room.store(left ?? .max / 2, ordering: .relaxed)
         latest.withLock { $0 = sample }
         let old = self.state
         guard state != old else { return }
