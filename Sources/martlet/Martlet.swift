@@ -15,9 +15,12 @@ struct Martlet: ParsableCommand {
             """,
         version: Application.version,
         subcommands: [
-            ServeCommand.self, InitCommand.self, ConfigCommand.self, DomainCommand.self, AccountCommand.self,
+            ServeCommand.self, SuperviseCommand.self, InitCommand.self, ConfigCommand.self, DomainCommand.self,
+            AccountCommand.self,
             AliasCommand.self, MailboxCommand.self, StoreCommand.self, StatusCommand.self, ReloadCommand.self,
-            CheckCommand.self, ExplainCommand.self, PolicyCommand.self, QueueCommand.self, TLSCommand.self,
-            DKIMCommand.self, ARCCommand.self,
+            CheckCommand.self, ExplainCommand.self, PolicyCommand.self, QueueCommand.self, PoisonCommand.self,
+            TLSCommand.self,
+            DKIMCommand.self, ARCCommand.self, GreylistCommand.self, TarpitCommand.self, LimitsCommand.self,
+            TopCommand.self,
         ])
 }
