@@ -72,7 +72,8 @@ package struct PressureState: Sendable, Hashable {
     // RFC 3463 §3.4: X.3.2, system not accepting network messages.
     package static let connectionReply = Reply(
         421, EnhancedStatus(4, 3, 2), "The server is too busy for new clients, try again later")
-    // RFC 3463 §3.4: X.3.1, mail system full; RFC 5321 §3.3 allows 452 to MAIL.
+    // RFC 3463 §3.4: X.3.1, mail system full.
+    // RFC 5321 §4.3.2: 452 is a reply to MAIL.
     package static let mailReply = Reply(
         452, EnhancedStatus(4, 3, 1), "The server is short of a resource, try again later")
 }
