@@ -1,0 +1,142 @@
+import Base
+import Policy
+import Testing
+
+@Suite struct ClientRecordTests {
+    private func at(_ seconds: Double) -> Instant { Instant(nanoseconds: 1).advanced(bySeconds: seconds) }
+
+    private func rules(_ edit: (inout ClientRecord.EntryRules) -> Void = { _ in }) -> ClientRecord.EntryRules {
+        var rules = ClientRecord.EntryRules(openMax: 2, rates: RateLimits())
+        edit(&rules)
+        return rules
+    }
+
+    @Test func connectionsAtOnce() {
+        var client = ClientRecord()
+        #expect(client.enter(rules(), at(0)) == .admitted)
+        #expect(client.enter(rules(), at(0)) == .admitted)
+        #expect(client.enter(rules(), at(0)) == .fullForPeer)
+        #expect(client.enter(rules { $0.isNetwork = true }, at(0)) == .fullForNetwork)
+        #expect(client.refused.connections == 2)
+        client.leave()
+        #expect(client.enter(rules(), at(0)) == .admitted)
+        #expect(client.enter(rules { $0.openMax = 0 }, at(0)) == .admitted)
+        #expect(client.enter(rules { $0.isExempt = true }, at(0)) == .admitted)
+        #expect(client.open == 4)
+        for _ in 0..<10 { client.leave() }
+        #expect(client.open == 0)
+    }
+
+    @Test func connectionsAMinute() {
+        var client = ClientRecord()
+        let limited = rules {
+            $0.openMax = 0
+            $0.rates.connectionsPerMinute = 2
+        }
+        #expect(client.enter(limited, at(0)) == .admitted)
+        #expect(client.enter(limited, at(0)) == .admitted)
+        #expect(client.enter(limited, at(29)) == .tooFast(perNetwork: false))
+        #expect(client.enter(limited, at(30)) == .admitted)
+        #expect(client.open == 3)
+    }
+
+    /// Who goes on guessing after the limit is at last not let in; who stops is let in again.
+    @Test func guessersAreShutOut() {
+        var rates = RateLimits()
+        rates.failedLogins = 10
+        var client = ClientRecord()
+        for _ in 0..<10 {
+            #expect(client.mayLogin(rates, at(0)) == true)
+            client.loginFailed(rates, at(0))
+        }
+        #expect(client.enter(rules { $0.rates = rates }, at(0)) == .admitted)
+        for _ in 0..<10 { #expect(client.mayLogin(rates, at(0)) == false) }
+        #expect(client.refused.logins == 10)
+        #expect(client.enter(rules { $0.rates = rates }, at(0)) == .tooManyFailedLogins)
+        #expect(client.enter(rules { $0.rates = rates }, at(61)) == .admitted)
+        #expect(client.mayLogin(rates, at(1_200)) == true)
+    }
+
+    /// A program with an old password that tries once a minute does not shut out the others behind its address.
+    @Test func aSlowRetrierIsBorneWith() {
+        let rates = RateLimits()
+        var client = ClientRecord()
+        for minute in 0..<600 {
+            #expect(client.mayLogin(rates, at(Double(minute) * 60)) == true)
+            client.loginFailed(rates, at(Double(minute) * 60))
+        }
+    }
+
+    @Test func aGoodNameLastsADay() {
+        var client = ClientRecord()
+        #expect(!client.isKnownGood(at(0)))
+        client.proved(at(0))
+        #expect(client.isKnownGood(at(86_399)))
+        #expect(!client.isKnownGood(at(86_401)))
+        let unknown = rules { $0.unknown = .shed }
+        #expect(client.enter(unknown, at(0)) == .admitted)
+        #expect(client.enter(unknown, at(86_401)) == .shed)
+    }
+
+    /// A big sender may have a bad recipient now and then; who mostly fails is not good for one message.
+    @Test func failuresCostTheGoodName() {
+        var client = ClientRecord()
+        for _ in 0..<5 { client.proved(at(0)) }
+        #expect(client.fail(at(1)) == 0)
+        #expect(client.isKnownGood(at(1)))
+        #expect(client.fail(at(2)) == 1)
+        #expect(!client.isKnownGood(at(2)))
+        #expect(client.isKnownGood(at(2 + 3_600)))
+        for _ in 0..<5 { client.proved(at(3)) }
+        #expect(client.isKnownGood(at(3)))
+    }
+
+    @Test func heldAnswersGrow() {
+        var client = ClientRecord()
+        var delays: [Int] = []
+        for second in 0..<6 {
+            delays.append(client.tarpitSeconds(max: 8, at(Double(second))))
+            _ = client.fail(at(Double(second)))
+        }
+        #expect(delays == [0, 1, 2, 4, 8, 8])
+        #expect(client.slowedSeconds(at(5)) == 8)
+        #expect(client.slowedSeconds(at(20)) == 0)
+    }
+
+    @Test func releaseForgetsWhatWasWrongOnly() {
+        var rates = RateLimits()
+        rates.messagesPerMinute = 1
+        rates.recipientsPerMinute = 1
+        var client = ClientRecord()
+        _ = client.enter(rules(), at(0))
+        client.proved(at(0))
+        #expect(client.message(rates, at(0)) == 0)
+        #expect(client.message(rates, at(0)) > 0)
+        #expect(client.recipient(rates, at(0)) == 0)
+        #expect(client.recipient(rates, at(0)) > 0)
+        for _ in 0..<30 { client.loginFailed(rates, at(0)) }
+        _ = client.fail(at(0))
+        _ = client.tarpitSeconds(max: 8, at(0))
+        #expect(client.isHeldBack(rates, at(0)))
+        client.release()
+        #expect(!client.isHeldBack(rates, at(0)))
+        #expect(client.slowedSeconds(at(0)) == 0)
+        #expect(client.open == 1)
+        #expect(client.isKnownGood(at(0)))
+        #expect(client.message(rates, at(0)) == 0)
+        #expect(client.recipient(rates, at(0)) == 0)
+        #expect(client.mayLogin(rates, at(0)) == true)
+        #expect(client.refused.total == 0)
+    }
+
+    @Test func aNetworkMayMore() {
+        var rates = RateLimits()
+        rates.messagesPerMinute = 3
+        rates.networkFactor = 5
+        #expect(rates.network.messagesPerMinute == 15)
+        #expect(rates.network.connectionsPerMinute == 0)
+        #expect(rates.network.failedLogins == 50)
+        rates.messagesPerMinute = .max
+        #expect(rates.network.messagesPerMinute == .max)
+    }
+}

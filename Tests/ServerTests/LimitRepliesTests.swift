@@ -1,0 +1,50 @@
+import Policy
+import Protocols
+import Server
+import Testing
+
+@Suite struct LimitRepliesTests {
+    @Test(arguments: [
+        (AdmissionVerdict.full, "421 4.3.2", "smtp.max_connections (10000)"), (.shed, "421 4.3.2", "pressure"),
+        (.fullForPeer, "421 4.7.0", "smtp.max_connections_per_ip is 1000"),
+        (.fullForNetwork, "421 4.7.0", "smtp.max_connections_per_network is 9"),
+        (.tooFast(perNetwork: false), "421 4.7.0", "smtp.rate_limit.connections_per_minute is 8"),
+        (.tooFast(perNetwork: true), "421 4.7.0", "is 8, 4 times that for a network"),
+        (.tooManyFailedLogins, "421 4.7.0", "smtp.rate_limit.failed_logins is 10"),
+    ])
+    func connections(_ verdict: AdmissionVerdict, _ start: String, _ detail: String) throws {
+        var settings = LimitSettings()
+        settings.maxConnectionsPerNetwork = 9
+        settings.rates.connectionsPerMinute = 8
+        let event = try #require(LimitReplies.connection(verdict, settings))
+        #expect(event.control == .limit)
+        #expect(event.effect == .closed)
+        #expect(wire(event).hasPrefix(start + " "))
+        #expect(String(decoding: event.detail, as: UTF8.self).contains(detail))
+        #expect(LimitReplies.connection(.admitted, settings) == nil)
+    }
+
+    // RFC 5321 §4.3.2: what may answer MAIL and RCPT. RFC 4954 §6: what may answer AUTH.
+    @Test func rates() throws {
+        var settings = LimitSettings()
+        settings.rates.messagesPerMinute = 2
+        settings.rates.recipientsPerMinute = 3
+        #expect(LimitReplies.message(.taken, settings) == nil)
+        #expect(LimitReplies.recipient(.taken, settings) == nil)
+        let message = try #require(LimitReplies.message(.tooFast(perNetwork: false, seconds: 30), settings))
+        #expect(wire(message) == "451 4.7.1 Too many messages from your address, try again in 30 s\r\n")
+        #expect(message.effect == .deferred)
+        let recipient = try #require(LimitReplies.recipient(.tooFast(perNetwork: true, seconds: 5), settings))
+        #expect(wire(recipient) == "451 4.7.1 Too many recipients from your network, try again in 5 s\r\n")
+        #expect(
+            String(decoding: recipient.detail, as: UTF8.self)
+                == "smtp.rate_limit.recipients_per_minute is 3, 4 times that for a network")
+        #expect(wire(LimitReplies.login(settings)).hasPrefix("454 4.7.0 "))
+    }
+
+    private func wire(_ event: DefenseEvent) -> String {
+        var out: [UInt8] = []
+        event.reply?.append(to: &out)
+        return String(decoding: out, as: UTF8.self)
+    }
+}
