@@ -68,12 +68,12 @@ enum DefenseText {
                 "nothing to do: a mail server tries again by itself and is let in then",
                 "`martlet greylist release --id \(id)` lets it in now, `martlet greylist allow \(client)` exempts the client "
                     + "for good, a sender's domain by `martlet greylist allow DOMAIN`",
-                "`martlet domain set \(domain) greylist_delay=5` waits for less, greylist=off does not wait at all",
+                "`martlet domain set \(domain) greylist_delay=5` waits for less, greylist=false does not wait at all",
             ]
         case .tarpit:
             return [
                 "`martlet tarpit release \(client)` forgets its failures, `martlet tarpit allow \(client)` never slows it; "
-                    + "`martlet domain set \(domain) tarpit=off` slows nobody"
+                    + "`martlet domain set \(domain) tarpit=false` slows nobody"
             ]
         case .score:
             return [

@@ -82,8 +82,6 @@ package struct GreylistLine: Sendable, Equatable {
     package var lastSeen: Int64 = 0
     /// When a client that waits is let in; 0: it is.
     package var passesAt: Int64 = 0
-    /// When the entry goes away by itself; 0: never.
-    package var expires: Int64 = 0
     package var attempts = 0
     package var messages = 0
 
@@ -105,7 +103,6 @@ package struct ClientLine: Sendable, Equatable {
     package var failedLogins = 0
     /// What counts for the tarpit.
     package var failures = 0
-    package var delaySeconds = 0.0
     /// Seconds from now until it is not slowed or refused any more; 0: it is neither.
     package var slowedSeconds = 0.0
     /// Refused since the entry is kept.
@@ -149,37 +146,6 @@ package struct ExceptionsChange: Sendable, Equatable {
     package var isRemoval = false
 
     package init(_ kind: ControlDefense.Kind) { self.kind = kind }
-
-    /// How many entries differ afterwards. nil: the list is full.
-    package func apply(to exceptions: inout DefenseExceptions) -> Int? {
-        var changed = 0
-        let isWhole: Bool
-        switch kind {
-        case .greylist:
-            let blocksFit = Self.apply(blocks, isRemoval, &exceptions.greylist, &changed)
-            isWhole = Self.apply(domains, isRemoval, &exceptions.greylistDomains, &changed) && blocksFit
-        case .tarpit: isWhole = Self.apply(blocks, isRemoval, &exceptions.tarpit, &changed)
-        case .limits: isWhole = Self.apply(blocks, isRemoval, &exceptions.limits, &changed)
-        }
-        return isWhole ? changed : nil
-    }
-
-    private static func apply<Entry: Equatable>(
-        _ entries: [Entry], _ isRemoval: Bool, _ list: inout [Entry], _ changed: inout Int
-    ) -> Bool {
-        for entry in entries {
-            if isRemoval {
-                let before = list.count
-                list.removeAll { $0 == entry }
-                changed += before - list.count
-            } else if !list.contains(entry) {
-                guard list.count < DefenseExceptions.entriesMax else { return false }
-                list.append(entry)
-                changed += 1
-            }
-        }
-        return true
-    }
 }
 
 // MARK: Wire form

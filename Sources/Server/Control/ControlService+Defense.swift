@@ -27,21 +27,21 @@ extension ControlService {
         case .greylist:
             let rows = hooks.defense.greylist(request.filter, request.limit).prefix(request.limit)
             return Self.list(
-                ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "EXPIRES", "TRIES", "MAILS"],
+                ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "TRIES", "MAILS"],
                 [
-                    "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "expires",
-                    "attempts", "messages", "domain",
+                    "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "attempts",
+                    "messages", "domain",
                 ], rows.map { Self.cells($0, format) }, empty: "no greylist entries match", format)
         case .tarpit, .limits:
             let rows = hooks.defense.clients(request.kind, request.filter, request.limit).prefix(request.limit)
             return Self.list(
                 [
-                    "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "DELAY", "SLOWED",
+                    "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "SLOWED",
                     "REFUSED", "GOOD",
                 ],
                 [
                     "client", "open", "connections_per_minute", "messages_per_minute", "recipients_per_minute",
-                    "failed_logins", "failures", "delay_ms", "slowed_ms", "refused", "known_good",
+                    "failed_logins", "failures", "slowed_ms", "refused", "known_good",
                 ], rows.map { Self.cells($0, format) },
                 empty: request.kind == .tarpit ? "no client is slowed" : "no client is counted", format)
         }
@@ -57,7 +57,7 @@ extension ControlService {
         var out: [JSONValue] = [
             .text(line.client), .text(format == .text ? "<\(sender)>" : sender),
             .text(ControlText.shown(recipient)), .text(line.state), time(line.firstSeen), time(line.lastSeen),
-            time(line.passesAt), time(line.expires), .integer(line.attempts), .integer(line.messages),
+            time(line.passesAt), .integer(line.attempts), .integer(line.messages),
         ]
         if format == .json { out.append(.text(ControlText.shown(line.domain))) }
         return out
@@ -72,7 +72,7 @@ extension ControlService {
         return [
             .text(line.client), .integer(line.open), .integer(line.connections), .integer(line.messages),
             .integer(line.recipients), .integer(line.failedLogins), .integer(line.failures),
-            duration(line.delaySeconds), duration(line.slowedSeconds), .integer(line.refused),
+            duration(line.slowedSeconds), .integer(line.refused),
             .boolean(line.isKnownGood),
         ]
     }
@@ -86,30 +86,32 @@ extension ControlService {
     // MARK: release and forget
 
     private func defenseChange(_ request: ControlDefense, _ format: ControlFormat) -> ControlAnswer {
-        var filter = request.filter
+        var filters = [request.filter]
         if let id = request.id {
-            guard let meant = meant(by: id, request.kind) else {
+            filters = meant(by: id, request.kind)
+            if filters.isEmpty {
                 return .failed(
                     "nothing is recorded of \(ControlText.shown(id.text)) that says which client is meant; "
                         + "`martlet explain \(ControlText.shown(id.text))` shows what is")
             }
-            filter = meant
         }
         let change = request.verb == .release ? hooks.defense.release : hooks.defense.forget
-        switch change(request.kind, filter) {
-        case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
-        case .done(0): return .failed("\(request.kind.rawValue): no entries match; the list shows what there is")
-        case .done(let count):
-            let word = request.verb == .release ? "released" : "forgotten"
-            return Self.changed(
-                "\(count) \(count == 1 ? "entry" : "entries") \(word)",
-                [JSONMember(word, .integer(count))], format)
+        var count = 0
+        for filter in filters {
+            switch change(request.kind, filter) {
+            case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
+            case .done(let some): count += some
+            }
         }
+        if count == 0 { return .failed("\(request.kind.rawValue): no entries match; the list shows what there is") }
+        let word = request.verb == .release ? "released" : "forgotten"
+        return Self.changed(
+            "\(count) \(count == 1 ? "entry" : "entries") \(word)", [JSONMember(word, .integer(count))], format)
     }
 
-    /// The entries that refused what the ledger has under `id`: of its client, and of greylisting of its recipients.
-    private func meant(by id: MessageID, _ kind: ControlDefense.Kind) -> DefenseFilter? {
-        guard !hooks.ledgerPath.isEmpty else { return nil }
+    /// What refused what the ledger has under `id`: the entries of its client, of greylisting those of its recipients.
+    private func meant(by id: MessageID, _ kind: ControlDefense.Kind) -> [DefenseFilter] {
+        guard !hooks.ledgerPath.isEmpty else { return [] }
         for record in LedgerReader(path: hooks.ledgerPath).records(of: id) {
             let found: (session: SessionFacts, events: [DefenseEvent])
             switch record {
@@ -118,19 +120,32 @@ extension ControlService {
             case .attempt: continue
             }
             guard let peer = found.session.peer else { continue }
+            if kind == .greylist { return greylisted(found.events, peer) }
             var filter = DefenseFilter()
-            switch kind {
-            case .greylist:
-                filter.block = AddressBlock(networkOf: peer)
-                let deferred = found.events.filter { $0.control == .greylist && !$0.subject.isEmpty }
-                let subjects = Set(deferred.map(\.subject))
-                // More than one: all of the network.
-                if subjects.count == 1, let only = subjects.first { filter.recipient = ASCII.lowercased(only) }
-            case .tarpit, .limits: filter.block = AddressBlock(peer, prefix: peer.bytes.count * 8)
-            }
-            return filter
+            filter.block = AddressBlock(peer, prefix: peer.bytes.count * 8)
+            return [filter]
         }
-        return nil
+        return []
+    }
+
+    /// One filter for each recipient that was put off: by the client's network or, where its domain was proven, by that,
+    /// which the event names.
+    private func greylisted(_ events: [DefenseEvent], _ peer: IPAddress) -> [DefenseFilter] {
+        var out: [DefenseFilter] = []
+        for event in events where event.control == .greylist && event.effect != .passed && event.effect != .noted {
+            var filter = DefenseFilter()
+            if !event.subject.isEmpty { filter.recipient = ASCII.lowercased(event.subject) }
+            let detail = String(decoding: event.detail, as: UTF8.self)
+            let lines = filter.recipient == nil ? [] : hooks.defense.greylist(filter, ControlDefense.limitMax)
+            let proven = lines.first { AddressBlock($0.client) == nil && detail.contains("(\($0.client), ") }
+            if let proven {
+                filter.sender = Array(proven.client.utf8)
+            } else {
+                filter.block = AddressBlock(networkOf: peer)
+            }
+            if !out.contains(filter) { out.append(filter) }
+        }
+        return out
     }
 
     // MARK: allow

@@ -92,7 +92,7 @@ package struct TopSnapshot: Sendable, Equatable, Codable {
             open = line.open
             failures = line.failures
             refused = line.refused
-            let seconds = max(line.slowedSeconds, line.delaySeconds)
+            let seconds = line.slowedSeconds
             milliseconds = seconds > 0 && seconds < 1e9 ? Int(seconds * 1_000) : 0
         }
     }

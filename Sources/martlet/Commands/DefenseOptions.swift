@@ -1,0 +1,87 @@
+import ArgumentParser
+import Policy
+import Protocols
+import Server
+
+/// What the commands of greylisting, the tarpit and the limits have in common.
+enum DefenseOptions {
+    static func block(_ text: String) throws -> AddressBlock {
+        guard let block = AddressBlock(text) else {
+            throw ValidationError("\"\(text)\" is not an address or a network, such as 192.0.2.7 or 2001:db8::/64")
+        }
+        return block
+    }
+
+    static func id(_ text: String) throws -> MessageID {
+        guard let id = MessageID(text: text.bytes) else {
+            throw ValidationError("\"\(text)\" is not an id; it stands at the end of the reply")
+        }
+        return id
+    }
+
+    static func check(limit: Int) throws {
+        guard (1...ControlDefense.limitMax).contains(limit) else {
+            throw ValidationError("--limit is 1 to \(ControlDefense.limitMax)")
+        }
+    }
+}
+
+/// `list` of the tarpit and of the limits.
+struct ClientListOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("Only clients in this network.", valueName: "network")) var network: String?
+    @Option(help: "Most clients to list.") var limit = 100
+    @OptionGroup var config: ConfigOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws { try DefenseOptions.check(limit: limit) }
+
+    func run(_ kind: ControlDefense.Kind) throws {
+        var filter = DefenseFilter()
+        filter.block = try network.map(DefenseOptions.block)
+        try config.run(.defense(ControlDefense(kind, .list, filter, limit: limit)), json: output.json)
+    }
+}
+
+/// `release` of the tarpit and of the limits.
+struct ClientReleaseOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("The client, or all of a network.", valueName: "address")) var client: String?
+    @Option(help: ArgumentHelp("The client of this session or message.", valueName: "id")) var id: String?
+    @Flag(help: "All clients.") var all = false
+    @OptionGroup var config: ConfigOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard [client != nil, id != nil, all].filter({ $0 }).count == 1 else {
+            throw ValidationError("say which client is meant: its address, a network, --id ID, or --all")
+        }
+    }
+
+    func run(_ kind: ControlDefense.Kind) throws {
+        var filter = DefenseFilter()
+        filter.block = try client.map(DefenseOptions.block)
+        try config.run(
+            .defense(ControlDefense(kind, .release, filter, id: try id.map(DefenseOptions.id))), json: output.json)
+    }
+}
+
+/// `allow` of all three.
+struct AllowOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("Whom to exempt; nobody: show who is.", valueName: "client")) var subjects: [String] =
+        []
+    @Flag(help: "Do not exempt them any more.") var remove = false
+    @OptionGroup var config: ConfigOptions
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard subjects.count <= ControlDefense.subjectsMax else {
+            throw ValidationError("at most \(ControlDefense.subjectsMax) at once")
+        }
+        guard !remove || !subjects.isEmpty else { throw ValidationError("say who is not to be exempt any more") }
+    }
+
+    func run(_ kind: ControlDefense.Kind) throws {
+        try config.run(
+            .defense(ControlDefense(kind, .allow, subjects: subjects.map(\.bytes), isRemoval: remove)),
+            json: output.json)
+    }
+}

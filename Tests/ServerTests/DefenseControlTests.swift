@@ -1,0 +1,297 @@
+import Base
+import Handoff
+import Ledger
+import Policy
+import Protocols
+import Server
+import StoreSQLite
+import Synchronization
+import Telemetry
+import Testing
+
+@Suite("Operators and the defences")
+struct DefenseControlTests {
+    private let fixture = ControlCommandTests.Fixture()
+
+    private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+    private func block(_ text: String) throws -> AddressBlock { try #require(AddressBlock(text)) }
+
+    private func answer(
+        _ request: ControlRequest, _ hooks: ControlDefenseHooks, _ format: ControlFormat = .text, ledger: String = ""
+    ) throws -> ControlAnswer {
+        let store = try DirectStore(path: fixture.directory)
+        var all = ControlHooks(
+            reload: { ControlAnswer() }, status: { [] }, hostname: { "mx.example.org" },
+            now: { WallTime(seconds: 1_700_000_000) })
+        all.defense = hooks
+        all.ledgerPath = ledger
+        switch ControlService(hooks: all).work(request, format) {
+        case .read(let job): return try store.read(job)
+        case .done(let answer): return answer
+        case .write, .reload:
+            Issue.record("neither a read nor done")
+            return ControlAnswer()
+        }
+    }
+
+    private func output(_ answer: ControlAnswer) -> String { String(decoding: answer.output, as: UTF8.self) }
+
+    // MARK: Wire
+
+    @Test func everyRequestComesThroughTheSocket() throws {
+        var filter = DefenseFilter()
+        filter.block = try block("2001:db8::/64")
+        filter.domain = bytes("example.org")
+        filter.sender = bytes("a@b.example")
+        filter.recipient = bytes("c@example.org")
+        filter.state = "waiting"
+        for kind in ControlDefense.Kind.allCases {
+            for verb in ControlDefense.Verb.allCases {
+                let plain = ControlRequest.defense(ControlDefense(kind, verb))
+                let full = ControlRequest.defense(
+                    ControlDefense(
+                        kind, verb, filter, limit: 7, subjects: [bytes("192.0.2.0/24"), bytes("d.example")],
+                        isRemoval: true, id: MessageID(rawValue: 42)))
+                for request in [plain, full] {
+                    let back = try #require(ControlRequest.decode(request.frame(.json).payload))
+                    #expect(back.request == request)
+                    #expect(back.format == .json)
+                }
+            }
+        }
+        #expect(try #require(ControlRequest.decode(ControlRequest.top.frame(.text).payload)).request == .top)
+    }
+
+    @Test(arguments: [
+        ["limits"], ["limits", "eat"], ["cats", "list"], ["limits", "list", "limit"], ["limits", "list", "limit", "x"],
+        ["limits", "list", "limit", "10001"], ["limits", "list", "client", "192.0.2.1/24"],
+        ["greylist", "release", "id", "!"], ["limits", "list", "colour", "red"],
+    ])
+    func whatIsNoRequestIsRefused(fields: [String]) {
+        let payload = ControlFields.encode(["1", "text", "defense"].map(bytes) + fields.map(bytes))
+        #expect(ControlRequest.decode(payload) == nil)
+    }
+
+    // MARK: Lists
+
+    @Test func greylistEntriesAreListed() throws {
+        var hooks = ControlDefenseHooks()
+        hooks.greylist = { filter, limit in
+            guard filter.state == "new", limit == 2 else { return [] }
+            var line = GreylistLine(client: "192.0.2.0/24", state: "new")
+            line.sender = Array("a@b.example".utf8)
+            line.domain = Array("example.org".utf8)
+            line.firstSeen = 1_700_000_000
+            line.passesAt = 1_700_000_900
+            line.attempts = 1
+            return [line, line, line]
+        }
+        var filter = DefenseFilter()
+        filter.state = "new"
+        let request = ControlRequest.defense(ControlDefense(.greylist, .list, filter, limit: 2))
+        let text = output(try answer(request, hooks))
+        #expect(text.split(separator: "\n").count == 3)
+        #expect(text.contains("<a@b.example>"))
+        #expect(text.contains("*@example.org"))
+        #expect(text.contains("2023-11-14T22:28:20Z"))
+        let json = output(try answer(request, hooks, .json))
+        #expect(json.contains("\"client\":\"192.0.2.0/24\",\"sender\":\"a@b.example\",\"recipient\":\"\""))
+        #expect(json.contains("\"last_seen\":null,\"passes\":\"2023-11-14T22:28:20Z\""))
+        let other = ControlRequest.defense(ControlDefense(.greylist, .list))
+        #expect(try answer(other, hooks).complaint == "no greylist entries match")
+    }
+
+    @Test func clientsAreListed() throws {
+        var hooks = ControlDefenseHooks()
+        hooks.clients = { kind, _, _ in
+            var line = ClientLine(client: "192.0.2.7")
+            line.open = 3
+            line.failures = kind == .tarpit ? 5 : 0
+            line.slowedSeconds = 2.5
+            return [line]
+        }
+        let text = output(try answer(.defense(ControlDefense(.tarpit, .list)), hooks))
+        #expect(text.hasPrefix("CLIENT"))
+        #expect(text.contains("2.5 s"))
+        let json = output(try answer(.defense(ControlDefense(.limits, .list)), hooks, .json))
+        #expect(json.contains("\"open\":3"))
+        #expect(json.contains("\"failures\":0,\"slowed_ms\":2500"))
+        #expect(
+            try answer(.defense(ControlDefense(.tarpit, .list)), ControlDefenseHooks()).complaint
+                == "no client is slowed")
+    }
+
+    // MARK: Changes
+
+    @Test func releasingSaysHowMany() throws {
+        let network = try block("192.0.2.0/24")
+        var hooks = ControlDefenseHooks()
+        hooks.release = { kind, filter in kind == .limits && filter.block == network ? .done(2) : .done(0) }
+        var filter = DefenseFilter()
+        filter.block = network
+        let good = try answer(.defense(ControlDefense(.limits, .release, filter)), hooks)
+        #expect(output(good) == "2 entries released\n")
+        #expect(good.status == ExitStatus.success)
+        let none = try answer(.defense(ControlDefense(.tarpit, .release, filter)), hooks)
+        #expect(none.status == ExitStatus.failure)
+        hooks.forget = { _, _ in .failed("the disk is full") }
+        let failed = try answer(.defense(ControlDefense(.greylist, .forget, filter)), hooks)
+        #expect(failed.status == ExitStatus.temporary)
+        #expect(failed.complaint == "greylist: the disk is full")
+    }
+
+    @Test func anIdSaysWhoIsMeant() throws {
+        var record = ConnectionRecord(
+            id: MessageID(rawValue: 900), time: WallTime(seconds: 1_700_000_000),
+            session: SessionFacts(listener: bytes("mx"), peer: IPAddress(v4: 192, 0, 2, 7)), reason: bytes("quit"))
+        record.events = [
+            DefenseEvent(.greylist, .deferred, subject: bytes("Bob@Example.org"), detail: "new"),
+            DefenseEvent(.score, .noted, subject: bytes("eve@example.org"), detail: "2"),
+        ]
+        let ledger = fixture.directory + "/ledger"
+        let writer = try LedgerWriter.open(ledger)
+        writer.record(record.encoded())
+        writer.stop()
+        let seen = Mutex<[DefenseFilter]>([])
+        var hooks = ControlDefenseHooks()
+        hooks.release = { _, filter in
+            seen.withLock { $0.append(filter) }
+            return .done(1)
+        }
+        for kind in ControlDefense.Kind.allCases {
+            let request = ControlRequest.defense(ControlDefense(kind, .release, id: MessageID(rawValue: 900)))
+            #expect(try answer(request, hooks, ledger: ledger).status == ExitStatus.success)
+        }
+        var greylist = DefenseFilter()
+        greylist.block = try block("192.0.2.0/24")
+        greylist.recipient = bytes("bob@example.org")
+        var client = DefenseFilter()
+        client.block = try block("192.0.2.7")
+        #expect(seen.withLock { $0 } == [greylist, client, client])
+        let unknown = ControlRequest.defense(ControlDefense(.greylist, .release, id: MessageID(rawValue: 901)))
+        #expect(try answer(unknown, hooks, ledger: ledger).status == ExitStatus.failure)
+        #expect(seen.withLock { $0.count } == 3)
+    }
+
+    // MARK: The real things
+
+    /// Table, book and journal in a folder of their own.
+    private struct Live {
+        let clients = ClientTable(addresses: 256, networks: 256)
+        let limits = LimitPublisher(LimitSettings())
+        let state: DefenseState
+        let hooks: ControlDefenseHooks
+        let rules = DomainDefense.Greylist()
+
+        init(_ path: String) throws {
+            var rules = rules
+            rules.isOn = true
+            state = try DefenseState.open(
+                storePath: path, metrics: GreylistMetrics(Registry()), log: nil, rules: { [rules] _ in rules })
+            hooks = ControlDefenseHooks(clients: clients, limits: limits, state: state)
+        }
+    }
+
+    @Test func exceptionsAreAddedRemovedShownAndKept() throws {
+        let live = try Live(fixture.directory)
+        func allow(_ kind: ControlDefense.Kind, _ subjects: [String], remove: Bool = false) throws -> ControlAnswer {
+            try answer(
+                .defense(ControlDefense(kind, .allow, subjects: subjects.map(bytes), isRemoval: remove)), live.hooks)
+        }
+        #expect(output(try allow(.greylist, ["192.0.2.0/24", "Example.ORG"])) == "2 allowed\n")
+        #expect(output(try allow(.greylist, ["192.0.2.0/24", "198.51.100.7"])) == "1 allowed, 1 as before\n")
+        #expect(output(try allow(.tarpit, ["2001:db8::/32"])) == "1 allowed\n")
+        #expect(output(try allow(.limits, ["203.0.113.9"])) == "1 allowed\n")
+        #expect(output(try allow(.greylist, [])) == "ALLOWED\n192.0.2.0/24\n198.51.100.7\nexample.org\n")
+        #expect(output(try allow(.greylist, ["192.0.2.0/24"], remove: true)) == "1 removed\n")
+        #expect(try allow(.limits, ["example.org"]).status == ExitStatus.data)
+        #expect(try allow(.tarpit, ["192.0.2.1/24"]).status == ExitStatus.data)
+        #expect(try allow(.greylist, ["nonsense"]).status == ExitStatus.data)
+        live.state.stop()
+        let again = try Live(fixture.directory)
+        let kept = again.hooks.exceptions()
+        #expect(kept.greylist.map { "\($0)" } == ["198.51.100.7"])
+        #expect(kept.greylistDomains == [bytes("example.org")])
+        #expect(kept.tarpit.map { "\($0)" } == ["2001:db8::/32"])
+        #expect(kept.limits.map { "\($0)" } == ["203.0.113.9"])
+        again.state.stop()
+    }
+
+    /// Of a network and of a proven domain; the id at the end of the reply is all that the operator has.
+    @Test(arguments: [nil, "b.example"]) func whatWasPutOffIsReleasedByItsId(proven: String?) throws {
+        let live = try Live(fixture.directory)
+        defer { live.state.stop() }
+        var attempt = Greylisting.Attempt(
+            address: IPAddress(v4: 192, 0, 2, 7), sender: bytes("a@b.example"), recipient: bytes("bob@example.org"),
+            domain: bytes("example.org"))
+        attempt.provenDomain = proven.map(bytes)
+        var policy = live.rules
+        policy.isOn = true
+        let now = SystemTime().wall()
+        let first = live.state.greylist.decide(attempt, policy, now: now)
+        let listed = output(try answer(.defense(ControlDefense(.greylist, .list)), live.hooks))
+        #expect(listed.contains(proven ?? "192.0.2.0/24") && listed.contains(" new "))
+
+        var record = ConnectionRecord(
+            id: MessageID(rawValue: 900), time: now,
+            session: SessionFacts(listener: bytes("mx"), peer: IPAddress(v4: 192, 0, 2, 7)), reason: bytes("quit"))
+        record.events = [try #require(first.event(recipient: attempt.recipient, afterMicroseconds: 5))]
+        let ledger = fixture.directory + "/ledger"
+        let writer = try LedgerWriter.open(ledger)
+        writer.record(record.encoded())
+        writer.stop()
+        let release = ControlRequest.defense(ControlDefense(.greylist, .release, id: MessageID(rawValue: 900)))
+        #expect(output(try answer(release, live.hooks, ledger: ledger)) == "1 entry released\n")
+        #expect(live.state.greylist.decide(attempt, policy, now: now).reply == nil)
+        // It is known now: nothing waits.
+        #expect(try answer(release, live.hooks, ledger: ledger).status == ExitStatus.failure)
+        let forget = ControlRequest.defense(ControlDefense(.greylist, .forget))
+        #expect(try answer(forget, live.hooks).status == ExitStatus.success)
+        #expect(live.state.greylist.count == 0)
+    }
+
+    @Test func aWideNetworkIsRefusedWhereItCannotBeMeant() throws {
+        let live = try Live(fixture.directory)
+        defer { live.state.stop() }
+        var filter = DefenseFilter()
+        filter.block = try block("192.0.0.0/16")
+        let answer = try answer(.defense(ControlDefense(.greylist, .release, filter)), live.hooks)
+        #expect(answer.status != ExitStatus.success)
+        #expect(answer.complaint.contains("/24"))
+    }
+
+    @Test func clientsAreListedAndReleased() throws {
+        let live = try Live(fixture.directory)
+        defer { live.state.stop() }
+        let now = SystemTime().monotonic()
+        for _ in 0..<4 { live.clients.failed(IPAddress(v4: 192, 0, 2, 7), now: now) }
+        live.clients.failed(IPAddress(v4: 198, 51, 100, 1), now: now)
+        let list = ControlRequest.defense(ControlDefense(.tarpit, .list))
+        let lines = output(try answer(list, live.hooks)).split(separator: "\n")
+        #expect(lines.count == 3)
+        #expect(lines[1].hasPrefix("192.0.2.7 "))
+        var filter = DefenseFilter()
+        filter.block = try block("192.0.2.0/24")
+        let some = output(try answer(.defense(ControlDefense(.tarpit, .list, filter)), live.hooks))
+        #expect(some.contains("192.0.2.7") && !some.contains("198.51.100.1"))
+        let release = ControlRequest.defense(ControlDefense(.tarpit, .release, filter))
+        #expect(try answer(release, live.hooks).status == ExitStatus.success)
+        #expect(live.clients.rows(.tarpit, limit: 9, live.limits.current, now: now).count == 1)
+        #expect(try answer(.defense(ControlDefense(.tarpit, .release)), live.hooks).status == ExitStatus.success)
+        #expect(live.clients.rows(.tarpit, limit: 9, live.limits.current, now: now).isEmpty)
+    }
+
+    @Test(arguments: [
+        ("192.0.2.0/24", "192.0.2.7", true), ("192.0.2.7", "192.0.2.0/24", true),
+        ("192.0.0.0/16", "192.0.2.0/24", true),
+        ("192.0.2.7", "192.0.3.0/24", false), ("192.0.2.0/24", "2001:db8::/64", false),
+        ("2001:db8::1", "2001:db8::/64", true),
+    ])
+    func aFilterConcernsWhatOverlaps(filter: String, entry: String, expected: Bool) throws {
+        var wanted = DefenseFilter()
+        wanted.block = try block(filter)
+        #expect(wanted.concerns(try block(entry)) == expected)
+        #expect(DefenseFilter().concerns(try block(entry)))
+    }
+}
