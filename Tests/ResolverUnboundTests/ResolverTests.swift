@@ -192,6 +192,8 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
             let answers = try #require(resolver.wait(names.map { question($0, .a) }))
             #expect(answers.map(\.status) == [.timeout, .timeout, .timeout])
             #expect(server.queries("c.dead.example", .a) == 0)
+            // Given up by those who asked, but not by libunbound.
+            #expect(resolver.inFlight == 2 && resolver.inFlightMax == 2)
             #expect(observer.refusals.withLock { $0 } == 1)
         }
     }
