@@ -80,10 +80,10 @@ import Testing
         Row(.dns, .elevated) { $0.dnsQuestions = 500 },
         Row(.dns, .high) { $0.dnsQuestions = 750 },
         Row(.dns, .critical) { $0.dnsQuestions = 950 },
-        Row(.lag, .calm) { $0.lagSeconds = 0.099 },
-        Row(.lag, .elevated) { $0.lagSeconds = 0.1 },
-        Row(.lag, .high) { $0.lagSeconds = 0.5 },
-        Row(.lag, .critical) { $0.lagSeconds = 2 },
+        Row(.lag, .calm) { $0.lagSeconds = 0.249 },
+        Row(.lag, .elevated) { $0.lagSeconds = 0.25 },
+        Row(.lag, .high) { $0.lagSeconds = 1 },
+        Row(.lag, .critical) { $0.lagSeconds = 4 },
     ]
 
     @Test(arguments: loads) func levelsOfLoads(_ row: Row) {
@@ -199,7 +199,7 @@ import Testing
                     $0.descriptors = Int.random(in: 0...1_000, using: &random)
                     $0.connections = Int.random(in: 0...1_000, using: &random)
                     $0.dnsQuestions = Int.random(in: 0...1_000, using: &random)
-                    $0.lagSeconds = Double.random(in: 0...3, using: &random)
+                    $0.lagSeconds = Double.random(in: 0...6, using: &random)
                 })
         }
         #expect(!controller.state.isCalm)

@@ -33,8 +33,8 @@ package struct PressureThresholds: Sendable, Hashable {
         // Mail of those who are in does no harm, so no critical.
         case .connections: Steps(elevated: 0.7, high: 0.9, critical: .infinity)
         case .dns: Steps(elevated: 0.5, high: 0.75, critical: 0.95)
-        // Seconds.
-        case .lag: Steps(elevated: 0.1, high: 0.5, critical: 2)
+        // Seconds. A turn of many large messages may well take a tenth of one.
+        case .lag: Steps(elevated: 0.25, high: 1, critical: 4)
         }
     }
 
