@@ -64,7 +64,9 @@ extension DomainPolicyField {
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
             let domain = ASCII.lowercased(part.filter { $0 != ASCII.space })
             let isName = domain.allSatisfy { ASCII.isAlphanumeric($0) || "-._".utf8.contains($0) }
-            guard isName, domain.last != ASCII.dot, let name = DNSName(dotted: domain), name.dotted.count <= 253,
+            // `None` would be written as the word for an empty list.
+            guard isName, !"none".utf8.elementsEqual(domain), domain.last != ASCII.dot,
+                let name = DNSName(dotted: domain), name.dotted.count <= 253,
                 out.count < DomainPolicy.domainsMax
             else { return nil }
             if !out.contains(domain) { out.append(domain) }
