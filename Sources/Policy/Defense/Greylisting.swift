@@ -128,6 +128,14 @@ package enum Greylisting {
         _ record: GreylistRecord, now: WallTime, _ policy: DomainDefense.Greylist
     ) -> Int { record.state == .known ? 0 : max(0, policy.delaySeconds - age(record, now: now)) }
 
+    /// When the clean-up removes it, if nothing happens; nil: never.
+    package static func expires(_ record: GreylistRecord, _ policy: DomainDefense.Greylist) -> WallTime? {
+        let kept = record.state == .known ? policy.expirySeconds : forgottenAfterSeconds
+        guard kept > 0 else { return nil }
+        let (seconds, overflow) = record.lastSeen.seconds.addingReportingOverflow(Int64(kept))
+        return overflow ? nil : WallTime(seconds: seconds)
+    }
+
     private static func anew(_ now: WallTime, _ policy: DomainDefense.Greylist) -> Outcome {
         Outcome(
             .deferNew(secondsLeft: policy.delaySeconds), pair: nil,

@@ -11,6 +11,8 @@ package final class DefenseExceptionsPublisher: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Held by who makes a change.
+    private let writer = Mutex(())
 
     package init() {}
 
@@ -18,32 +20,32 @@ package final class DefenseExceptionsPublisher: Sendable {
     /// The same, quick to ask.
     package var index: DefenseExceptionsIndex { state.withLock { $0.index } }
 
-    /// Adds or removes one entry; what became of it. `posted` is called under the lock, so that the journal has changes
-    /// in the order they were made.
-    package func change(_ change: DefenseExceptionChange, posted: () -> Void = {}) -> Result {
-        state.withLock {
-            let result = change.apply(to: &$0.exceptions)
-            guard result == .changed else { return result }
-            $0.index = DefenseExceptionsIndex($0.exceptions)
-            posted()
-            return result
+    /// Adds or removes entries; how many changed, and whether there was no room for one (what stands before it is done).
+    /// `posted` is told each, in the order of all changes, so that the journal has them so. Only one caller changes at a
+    /// time; nobody who reads waits for more than the new values to be put in place.
+    package func change(
+        _ changes: [DefenseExceptionChange], posted: (DefenseExceptionChange) -> Void = { _ in }
+    ) -> (changed: Int, isFull: Bool) {
+        writer.withLock { _ in
+            var exceptions = current
+            var done: [DefenseExceptionChange] = []
+            var isFull = false
+            for change in changes {
+                let result = change.apply(to: &exceptions)
+                if result == .changed { done.append(change) }
+                isFull = result == .full
+                if isFull { break }
+            }
+            if !done.isEmpty { load(exceptions) }
+            for change in done { posted(change) }
+            return (done.count, isFull)
         }
     }
 
-    /// Several at once, when the journal is read.
+    /// All of them, as when the journal is read.
     func load(_ exceptions: DefenseExceptions) {
-        state.withLock {
-            $0.exceptions = exceptions
-            $0.index = DefenseExceptionsIndex(exceptions)
-        }
-    }
-
-    package enum Result: Sendable, Hashable {
-        case changed
-        /// It was there, or was not there, already.
-        case unchanged
-        /// The list has all the entries it may have.
-        case full
+        let new = State(exceptions: exceptions, index: DefenseExceptionsIndex(exceptions))
+        state.withLock { $0 = new }
     }
 }
 
@@ -116,7 +118,15 @@ package struct DefenseExceptionChange: Sendable, Hashable {
         }
     }
 
-    func apply(to exceptions: inout DefenseExceptions) -> DefenseExceptionsPublisher.Result {
+    enum Result: Sendable, Hashable {
+        case changed
+        /// It was there, or was not there, already.
+        case unchanged
+        /// The list has all the entries it may have.
+        case full
+    }
+
+    func apply(to exceptions: inout DefenseExceptions) -> Result {
         switch entry {
         case .limits(let block): apply(block, to: &exceptions.limits)
         case .tarpit(let block): apply(block, to: &exceptions.tarpit)
@@ -125,7 +135,7 @@ package struct DefenseExceptionChange: Sendable, Hashable {
         }
     }
 
-    private func apply<Value: Equatable>(_ value: Value, to list: inout [Value]) -> DefenseExceptionsPublisher.Result {
+    private func apply<Value: Equatable>(_ value: Value, to list: inout [Value]) -> Result {
         let at = list.firstIndex(of: value)
         if isRemoval {
             guard let at else { return .unchanged }

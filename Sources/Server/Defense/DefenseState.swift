@@ -25,15 +25,14 @@ package struct DefenseState: Sendable {
         return DefenseState(exceptions: exceptions, greylist: book, journal: journal, inbox: inbox)
     }
 
-    /// An operator adds or removes an exception. `completion` comes when it is on the disk (or could not be put there:
-    /// false; it is in force all the same); at once when nothing changed.
+    /// An operator adds or removes exceptions: how many changed, whether there was no room for one, and whether it is on
+    /// the disk (it is in force all the same).
     package func change(
-        _ change: DefenseExceptionChange,
-        completion: @escaping @Sendable (DefenseExceptionsPublisher.Result, Bool) -> Void
+        _ wanted: [DefenseExceptionChange],
+        completion: @escaping @Sendable (_ changed: Int, _ isFull: Bool, _ isSafe: Bool) -> Void
     ) {
-        let result = exceptions.change(change) { inbox.post(.exception(change)) }
-        guard result == .changed else { return completion(result, true) }
-        inbox.sync { completion(result, $0) }
+        let (changed, isFull) = exceptions.change(wanted) { inbox.post(.exception($0)) }
+        inbox.sync { completion(changed, isFull, $0) }
     }
 
     /// An operator makes known what waits and fits.

@@ -187,7 +187,9 @@ extension GreylistBook {
         }
         cut()
         for i in rows.indices {
-            rows[i].secondsLeft = Greylisting.secondsLeft(rows[i].record, now: now, policy(rows[i].domain))
+            let policy = policy(rows[i].domain)
+            rows[i].secondsLeft = Greylisting.secondsLeft(rows[i].record, now: now, policy)
+            rows[i].expires = Greylisting.expires(rows[i].record, policy)
         }
         return rows
     }

@@ -1,14 +1,13 @@
-import Base
+package import Base
 package import Policy
-package import Protocols
 
 /// Which entries of the greylist book an operator means. Every part that is given must fit.
 package struct GreylistFilter: Sendable, Hashable {
     /// The receiving domain.
     package var domain: [UInt8]?
     package var state: GreylistRecord.State?
-    /// The client's address: its network's entries.
-    package var address: IPAddress?
+    /// The client's address or a network: entries of networks that have an address in common with it.
+    package var block: AddressBlock?
     /// The whole sender, a sender domain, or an identity's domain.
     package var sender: [UInt8]?
     package var recipient: [UInt8]?
@@ -21,7 +20,7 @@ package struct GreylistFilter: Sendable, Hashable {
     func fits(_ row: GreylistRow) -> Bool {
         if let state, row.state != state { return false }
         if let domain, !ASCII.equalIgnoringCase(row.domain, domain) { return false }
-        if let address, !fits(row.identity, address) { return false }
+        if let block, !Self.overlap(row.identity, block) { return false }
         if let sender, !fits(row, sender) { return false }
         // A known sender's entry is for all recipients of the domain.
         if let recipient, !ASCII.equalIgnoringCase(row.recipient, recipient) {
@@ -31,8 +30,9 @@ package struct GreylistFilter: Sendable, Hashable {
         return true
     }
 
-    private func fits(_ identity: [UInt8], _ address: IPAddress) -> Bool {
-        AddressBlock(String(decoding: identity, as: UTF8.self))?.contains(address) ?? false
+    private static func overlap(_ identity: [UInt8], _ block: AddressBlock) -> Bool {
+        guard let network = AddressBlock(String(decoding: identity, as: UTF8.self)) else { return false }
+        return block.prefix <= network.prefix ? block.contains(network.address) : network.contains(block.address)
     }
 
     private func fits(_ row: GreylistRow, _ wanted: [UInt8]) -> Bool {
@@ -55,6 +55,9 @@ package struct GreylistRow: Sendable, Hashable {
     package var record: GreylistRecord
     /// Until mail is taken; 0: now. By the rules of the domain.
     package var secondsLeft = 0
+
+    /// When it goes away by itself; nil: never. By the rules of the domain.
+    package var expires: WallTime?
 
     package var state: GreylistRecord.State { record.state }
 

@@ -1,0 +1,84 @@
+package import Base
+import Handoff
+import Policy
+
+/// The operators' commands. On threads that may block: a change is answered when it is on the disk.
+extension DefenseState {
+    package func greylistLines(_ filter: DefenseFilter, limit: Int, now: WallTime) -> [GreylistLine] {
+        guard let wanted = GreylistFilter(filter) else { return [] }
+        return greylist.list(wanted, limit: limit, now: now).map { GreylistLine($0, now: now) }
+    }
+
+    package func release(_ filter: DefenseFilter, now: WallTime) -> DefenseAnswer {
+        guard let wanted = GreylistFilter(filter) else { return .failed(Self.noState) }
+        return answered { done in release(wanted, now: now) { done(Self.answer($0, $1)) } }
+    }
+
+    package func forget(_ filter: DefenseFilter) -> DefenseAnswer {
+        guard let wanted = GreylistFilter(filter) else { return .failed(Self.noState) }
+        return answered { done in forget(wanted) { done(Self.answer($0, $1)) } }
+    }
+
+    /// Adds or removes entries of one defence's exceptions.
+    package func change(_ wanted: ExceptionsChange) -> DefenseAnswer {
+        var entries: [DefenseExceptionChange.Entry] = wanted.blocks.map {
+            switch wanted.kind {
+            case .greylist: .greylist($0)
+            case .tarpit: .tarpit($0)
+            case .limits: .limits($0)
+            }
+        }
+        if wanted.kind == .greylist { entries += wanted.domains.map { .greylistDomain($0) } }
+        let changes = entries.map { DefenseExceptionChange($0, isRemoval: wanted.isRemoval) }
+        return answered { done in
+            change(changes) { changed, isFull, isSafe in
+                done(isFull ? .failed(Self.noRoom) : Self.answer(changed, isSafe))
+            }
+        }
+    }
+
+    private static let noRoom = "\(DefenseExceptions.entriesMax) exceptions of a kind are as many as there may be"
+    private static let noState = "a state is new, waiting or known"
+
+    private static func answer(_ count: Int, _ isSafe: Bool) -> DefenseAnswer {
+        isSafe ? .done(count) : .failed("in force, but not on the disk: see the log")
+    }
+
+    /// Waits for the journal's thread.
+    private func answered(_ start: (@escaping @Sendable (DefenseAnswer) -> Void) -> Void) -> DefenseAnswer {
+        let inbox = Mailbox<DefenseAnswer>(capacity: 2)
+        start { _ = inbox.post($0) }
+        while true {
+            if let answer = inbox.next() { return answer }
+            inbox.wait()
+        }
+    }
+}
+
+extension GreylistFilter {
+    /// nil: there is no such state.
+    init?(_ filter: DefenseFilter) {
+        self.init()
+        block = filter.block
+        domain = filter.domain
+        sender = filter.sender
+        recipient = filter.recipient
+        guard let text = filter.state else { return }
+        guard let known = GreylistRecord.State(rawValue: text) else { return nil }
+        state = known
+    }
+}
+
+extension GreylistLine {
+    init(_ row: GreylistRow, now: WallTime) {
+        self.init(client: String(decoding: row.identity, as: UTF8.self), state: row.state.rawValue)
+        sender = row.sender
+        recipient = row.recipient
+        domain = row.domain
+        firstSeen = row.record.firstSeen.seconds
+        lastSeen = row.record.lastSeen.seconds
+        passesAt = row.state == .known ? 0 : now.seconds + Int64(row.secondsLeft)
+        expires = row.expires?.seconds ?? 0
+        if row.state == .known { messages = Int(row.record.attempts) } else { attempts = Int(row.record.attempts) }
+    }
+}
