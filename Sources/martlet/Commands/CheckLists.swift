@@ -17,7 +17,7 @@ struct CheckListsCommand: ParsableCommand {
     var address: String
 
     @Option(
-        name: .customLong("list"), parsing: .unconditional,
+        name: .customLong("list"), parsing: .unconditionalSingleValue,
         help: ArgumentHelp("A list to ask, as zen.example=5; may be repeated.", valueName: "zone=weight"))
     var lists: [String]
 
