@@ -59,7 +59,9 @@ package enum Supervisor {
         let ours = [
             "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", ServiceManager.socketsName, ServiceManager.parentName,
         ]
-        return inherited.filter { entry in !ours.contains { entry.hasPrefix($0 + "=") } } + [
+        // Swift's own report of a crash takes seconds, in which nobody is served; who wants it says so.
+        let backtrace = inherited.contains { $0.hasPrefix("SWIFT_BACKTRACE=") } ? [] : ["SWIFT_BACKTRACE=enable=no"]
+        return inherited.filter { entry in !ours.contains { entry.hasPrefix($0 + "=") } } + backtrace + [
             "LISTEN_FDS=\(sockets)", "\(ServiceManager.socketsName)=\(sockets)",
             "\(ServiceManager.parentName)=\(getpid())",
         ]

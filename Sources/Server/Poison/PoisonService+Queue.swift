@@ -62,7 +62,7 @@ extension PoisonService {
         let outcomes = leased.map {
             Outcome(
                 lease: $0.lease,
-                result: .deferred(until: now, status: status, note: Outcome.Note(host: [], attempted: nil)))
+                result: .deferred(until: now, status: status, note: Outcome.Note(host: [], attempted: now)))
         }
         _ = try session.settle(outcomes)
         _ = try session.setHeld(rows, true)

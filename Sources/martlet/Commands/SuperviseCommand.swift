@@ -9,7 +9,8 @@ struct SuperviseCommand: ParsableCommand {
             The parent opens the SMTP listeners and starts `martlet serve` with them. When the server dies it is started \
             again at once (after five deaths in ten seconds it waits five seconds); who connects meanwhile waits and is \
             not refused. SIGTERM, SIGINT and SIGHUP are passed on, and so is the server's exit status. Listeners that \
-            are added to the configuration need a restart of the parent.
+            are added to the configuration need a restart of the parent. Swift's report of a crash is off, for it takes \
+            seconds: SWIFT_BACKTRACE=enable=yes in the environment brings it back.
             """)
 
     @OptionGroup var config: ConfigOptions
