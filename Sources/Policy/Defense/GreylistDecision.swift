@@ -108,7 +108,7 @@ package enum GreylistSkip: String, Sendable, Hashable, CaseIterable {
 extension GreylistKey {
     /// For people: `192.0.2.0/24, a@b.example`.
     package var shown: String {
-        let name = sender.isEmpty ? "<>" : String(decoding: sender, as: UTF8.self)
-        return String(decoding: identity, as: UTF8.self) + ", " + name
+        let name = sender.isEmpty ? "<>" : String(validating: sender, as: UTF8.self) ?? "a sender that is not UTF-8"
+        return (String(validating: identity, as: UTF8.self) ?? "?") + ", " + name
     }
 }

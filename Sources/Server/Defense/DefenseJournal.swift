@@ -73,10 +73,10 @@ package final class DefenseJournal: Sendable {
         if reading.isDamaged { file.setAside() }
         try file.open(goodOctets: reading.isDamaged ? 0 : reading.goodOctets)
         let journal = DefenseJournal(inbox, reading)
-        let start = Start(file: file, isDamaged: reading.isDamaged)
+        let start = Start(file)
         let handle = LoopThread.spawn("defense") {
-            guard let (file, isDamaged) = start.take() else { return }
-            DefenseJournalThread(file, book, inbox, metrics, log, now: now, rewrites: isDamaged)
+            guard let file = start.take() else { return }
+            DefenseJournalThread(file, book, inbox, metrics, log, now: now, rewrites: reading.isDamaged)
                 .run { journal.isStopping.load(ordering: .acquiring) }
         }
         journal.thread.withLock { $0 = handle }
@@ -104,19 +104,11 @@ package final class DefenseJournal: Sendable {
     }
 
     /// Hands the open file to the thread.
-    // Safety: taken once, by the thread, which starts after it was filled.
-    private final class Start: @unchecked Sendable {
-        private var file: DefenseJournalFile?
-        private let isDamaged: Bool
+    private final class Start: Sendable {
+        private let file: Mutex<DefenseJournalFile?>
 
-        init(file: DefenseJournalFile, isDamaged: Bool) {
-            self.file = file
-            self.isDamaged = isDamaged
-        }
+        init(_ file: sending DefenseJournalFile) { self.file = Mutex(file) }
 
-        func take() -> (DefenseJournalFile, Bool)? {
-            defer { file = nil }
-            return file.map { ($0, isDamaged) }
-        }
+        func take() -> sending DefenseJournalFile? { file.withLock { $0.take() } }
     }
 }

@@ -158,7 +158,9 @@ final class DefenseJournalFile {
         return true
     }
 
-    func syncFolder() {
+    var diskFree: Int { Int(max(0, mt_disk_free(folder))) }
+
+    private func syncFolder() {
         let opened = mt_open(folder, O_RDONLY | O_DIRECTORY, 0)
         guard opened >= 0 else { return }
         _ = mt_fsync(opened)

@@ -28,6 +28,7 @@ final class DefenseJournalThread {
     private var needsRewrite: Bool
     private var rewriteTried = Instant(nanoseconds: 0)
     private var synced = Instant(nanoseconds: 0)
+    private var told = Instant(nanoseconds: 0)
     private var swept: Instant
     private var part = 0
     /// Octets at which the file is looked at again.
@@ -120,8 +121,12 @@ final class DefenseJournalThread {
         return false
     }
 
+    /// Counts each, tells of one a minute.
     private func failed(_ what: StaticString) {
         metrics.journalErrors.add()
+        let time = clock.monotonic()
+        guard told.nanoseconds == 0 || time.seconds(since: told) >= Self.retrySeconds else { return }
+        told = time
         log?.error("defense.journal_failed") { $0.add("at", what) }
     }
 
@@ -154,6 +159,8 @@ final class DefenseJournalThread {
 
     private func rewrite() {
         rewriteTried = clock.monotonic()
+        // The last of a disk is for mail.
+        guard file.diskFree > 2 * live else { return failed("rewrite") }
         let exceptions = book.exceptions.current
         let isDone = file.rewrite { emit in
             for change in exceptions.changes { emit(.exception(change)) }
