@@ -62,6 +62,11 @@ import Testing
             1,
             24, "speaks TLS from the first byte"
         ),
+        (
+            "{\"smtp\": {\"listeners\": [{\"address\": \"1.2.3.4:25\", \"kind\": \"mx\", \"proxy_protocol\": true}]}}",
+            1,
+            24, "while smtp.proxy_networks is empty"
+        ),
         ("{\"tls\": {\"mode\": \"files\"}}", 1, 18, "tls.certificates is empty"),
         ("{\"server\": {\"hostname\": \"a b\"}}", 1, 25, "valid host name"),
         ("{\"store\": {\"path\": \"\"}}", 1, 20, "valid path"),
@@ -117,6 +122,17 @@ import Testing
         #expect(loaded.configuration.smtp.listeners.first?.tls == .required)
         #expect(loaded.configuration.smtp.listeners.first?.address.host == "::1")
         #expect(loaded.configuration.metrics.listen == nil)
+    }
+
+    @Test func listenersBehindProxies() throws {
+        let loaded = try Self.load(
+            nil,
+            sets: [
+                "smtp.proxy_networks=192.0.2.0/24",
+                "smtp.listeners=[{\"address\":\"[::1]:25\",\"kind\":\"mx\",\"proxy_protocol\":true}]",
+            ])
+        #expect(loaded.configuration.smtp.listeners.first?.proxyProtocol == true)
+        #expect(loaded.configuration.smtp.proxyNetworks.map(\.description) == ["192.0.2.0/24"])
     }
 
     @Test func pathsCountFromTheFile() throws {

@@ -44,7 +44,7 @@ struct CheckListsCommand: ParsableCommand {
         evidence.lists = outcome.verdict
         let score = ClientScore(evidence, policy)
         CheckOutput.show(
-            score.decision.rawValue, ["\(score.total)"] + Self.lines(outcome.verdict, policy),
+            score.decision.rawValue, ["\(score.total)" + Self.lines(outcome.verdict, policy)],
             json: options.output.json,
             members: [
                 JSONMember("score", .integer(score.total)),
@@ -64,8 +64,8 @@ struct CheckListsCommand: ParsableCommand {
         return policy
     }
 
-    private static func lines(_ findings: [DNSListFinding], _ policy: DomainDefense.Score) -> [String] {
-        policy.lists.map { list in
+    private static func lines(_ findings: [DNSListFinding], _ policy: DomainDefense.Score) -> String {
+        policy.lists.map { list -> String in
             guard let finding = findings.first(where: { $0.zone == list.zone }) else { return "" }
             let counted = list.matches(finding) ? list.weight : 0
             let sign = counted > 0 ? "+" : ""
@@ -75,7 +75,7 @@ struct CheckListsCommand: ParsableCommand {
                 finding.text.isEmpty ? "" : "\"\(finding.text.escapedText)\"",
             ]
             return words.filter { !$0.isEmpty }.joined(separator: " ")
-        }
+        }.joined()
     }
 
     private static func member(_ list: DomainDefense.DNSList, _ findings: [DNSListFinding]) -> JSONValue {
@@ -92,6 +92,6 @@ struct CheckListsCommand: ParsableCommand {
     private static func text(_ reply: Reply) -> String {
         var wire: [UInt8] = []
         reply.append(to: &wire)
-        return String(decoding: wire.map { $0 == ASCII.cr ? ASCII.space : $0 }, as: UTF8.self)
+        return String(decoding: wire.dropLast(2).filter { $0 != ASCII.cr }, as: UTF8.self)
     }
 }
