@@ -85,7 +85,7 @@ enum DefenseText {
         case .milter:
             return [
                 "the filter decided: its own log says why; `martlet domain set \(domain) milters=none` takes its mail around "
-                    + "the filters, milters in the configuration says what happens when one is down (on_failure)"
+                    + "the filters, smtp.milters says what happens when one is down (on_failure)"
             ]
         case .pressure:
             return [

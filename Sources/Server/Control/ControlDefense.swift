@@ -82,6 +82,8 @@ package struct GreylistLine: Sendable, Equatable {
     package var lastSeen: Int64 = 0
     /// When a client that waits is let in; 0: it is.
     package var passesAt: Int64 = 0
+    /// When the entry goes away by itself; 0: never.
+    package var expires: Int64 = 0
     package var attempts = 0
     package var messages = 0
 

@@ -27,9 +27,10 @@ extension ControlService {
         case .greylist:
             let rows = hooks.defense.greylist(request.filter, request.limit).prefix(request.limit)
             return Self.list(
-                ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "TRIES", "MAILS"],
+                ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "EXPIRES", "TRIES", "MAILS"],
                 [
-                    "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "attempts",
+                    "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "expires",
+                    "attempts",
                     "messages", "domain",
                 ], rows.map { Self.cells($0, format) }, empty: "no greylist entries match", format)
         case .tarpit, .limits:
@@ -55,9 +56,9 @@ extension ControlService {
         if recipient.isEmpty, format == .text { recipient = Array("*@".utf8) + line.domain }
         let sender = ControlText.shown(line.sender)
         var out: [JSONValue] = [
-            .text(line.client), .text(format == .text ? "<\(sender)>" : sender),
+            .text(ControlText.shown(Array(line.client.utf8))), .text(format == .text ? "<\(sender)>" : sender),
             .text(ControlText.shown(recipient)), .text(line.state), time(line.firstSeen), time(line.lastSeen),
-            time(line.passesAt), .integer(line.attempts), .integer(line.messages),
+            time(line.passesAt), time(line.expires), .integer(line.attempts), .integer(line.messages),
         ]
         if format == .json { out.append(.text(ControlText.shown(line.domain))) }
         return out
