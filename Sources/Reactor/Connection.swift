@@ -15,6 +15,8 @@ package final class Connection {
     package internal(set) var driver: any ConnectionDriver
     /// The owner's room for a word of its own.
     package var context = 0
+    /// What a listener's owner that makes no driver wants said before the close.
+    package var refusal: [UInt8] = []
 
     let reactor: Reactor
     let descriptor: Int32

@@ -13,7 +13,8 @@ struct Listener {
 }
 
 extension Reactor {
-    /// Listens; each accepted connection gets the driver `makeDriver` returns, or is closed when that is nil.
+    /// Listens; each accepted connection gets the driver `makeDriver` returns, or, when that is nil, is
+    /// closed behind its `refusal`: no slot, no timer, for floods.
     /// `overflowReply` is sent to connections there is no room for. Returns the bound address.
     @discardableResult
     package func listen(
@@ -99,10 +100,14 @@ extension Reactor {
     }
 
     private func refuse(_ descriptor: Int32, _ listener: Listener) {
+        refuse(descriptor, saying: listener.overflowReply)
+    }
+
+    private func refuse(_ descriptor: Int32, saying line: [UInt8]) {
         statistics.refused &+= 1
-        if !listener.overflowReply.isEmpty {
+        if !line.isEmpty {
             // A fresh socket takes one line, or the peer goes without.
-            _ = listener.overflowReply.withUnsafeBytes { io.write(descriptor, $0) }
+            _ = line.withUnsafeBytes { io.write(descriptor, $0) }
         }
         io.close(descriptor)
     }
@@ -114,10 +119,7 @@ extension Reactor {
             isOutbound: false, driver: NoDriver.shared)
         // First: an owner that was asked for a driver is told of the end, and counts on it.
         guard io.add(socket.descriptor, .read, data: token.raw) >= 0 else { return refuse(socket.descriptor, listener) }
-        guard let driver = listener.makeDriver(c) else {
-            statistics.refused &+= 1
-            return io.close(socket.descriptor)
-        }
+        guard let driver = listener.makeDriver(c) else { return refuse(socket.descriptor, saying: c.refusal) }
         c.driver = driver
         connections.insert(c)
         statistics.accepted &+= 1

@@ -31,6 +31,10 @@ final class Daemon {
     private let workers: WorkerPool
     private let signers: WorkerPool
     private let delivery: DeliveryService
+    private let defense: DefenseService
+    private let poison: PoisonService
+    private let commits = CommitClock()
+    private let loopHandles = LoopHandles()
     private let resolver: Resolver
     private let ledger: LedgerWriter?
     private let services: ServerServices
@@ -47,7 +51,12 @@ final class Daemon {
         self.loaded = loaded
         self.log = log
         metrics = ServerMetrics(registry)
-        store = try Self.openStore(configuration, metrics, log, directory, health)
+        store = try Self.openStore(
+            configuration, StoreMetrics(metrics: metrics, log: log, health: health, commits: commits), directory)
+        poison = PoisonService.open(configuration, metrics: metrics.poison, log: log)
+        poison.holdQueued(
+            store.gateway, hostname: Array(configuration.hostname.utf8), directory: directory,
+            now: SystemTime().wall())
         resolver = try Self.startResolver(configuration, metrics)
         ledger = try Self.openLedger(configuration, metrics)
         workers = WorkerPool(name: "auth", threads: Self.workerThreads, inboxCapacity: Self.workerInbox)
@@ -59,30 +68,31 @@ final class Daemon {
             DeliveryService.Parts(
                 gateway: store.gateway, directory: directory, resolver: resolver, ledger: ledger, metrics: metrics,
                 log: log))
+        defense = try DefenseService(
+            configuration, directory: directory, metrics: metrics, log: log, loops: loopHandles)
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
             relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
-            admission: Admission(
-                maximum: configuration.smtp.maxConnections, perPeer: configuration.smtp.maxConnectionsPerIP),
+            defense: defense.services, poison: poison,
             resolver: resolver, auth: configuration.authSettings,
             dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger,
             delivery: delivery, signers: signers, metrics: metrics, log: log)
         try startLoops(configuration)
+        defense.start(configuration, pressureReadings, loops: loops.map(\.handle))
         health.setListening(true)
     }
 
     // MARK: Start
 
     private static func openStore(
-        _ configuration: Configuration, _ metrics: ServerMetrics, _ log: Log, _ directory: DirectoryPublisher,
-        _ health: Health
+        _ configuration: Configuration, _ observer: StoreMetrics, _ directory: DirectoryPublisher
     ) throws -> SQLiteStore {
         var options = SQLiteOptions()
         options.diskFreeMin = configuration.store.minFreeBytes
         do throws(StoreError) {
             let store = try SQLiteStore.open(path: configuration.store.path, options: options)
-            store.start(observer: StoreMetrics(metrics: metrics, log: log, health: health)) { snapshot in
+            store.start(observer: observer) { snapshot in
                 directory.publish(snapshot)
             }
             return store
@@ -118,7 +128,9 @@ final class Daemon {
                 // The first loop takes the descriptors themselves, the others copies: each closes its own.
                 inherited: index == 0 ? inherited : inherited.map { mt_duplicate($0) },
                 operators: index == 0 ? operatorServices() : nil)
-            loops.append(try Self.start(plan))
+            let loop = try Self.start(plan)
+            loops.append(loop)
+            loopHandles.add(loop.handle)
         }
     }
 
@@ -142,7 +154,7 @@ final class Daemon {
         let started = SystemTime().monotonic()
         let hostname = loaded.configuration.hostname
         let health = health
-        let admission = services.admission
+        let clients = services.defense.clients
         var hooks = ControlHooks(
             reload: ControlHooks.reloadBySignal(loaded.inputs),
             status: {
@@ -151,13 +163,21 @@ final class Daemon {
                     JSONMember("hostname", .text(hostname)),
                     JSONMember("ready", .boolean(health.isReady)),
                     JSONMember("uptime_seconds", .integer(Int(SystemTime().monotonic().seconds(since: started)))),
-                    JSONMember("smtp_sessions", .integer(admission.count)),
+                    JSONMember("smtp_sessions", .integer(clients.open)),
                 ]
             },
             hostname: { hostname }, now: { SystemTime().wall() },
             certificateKeys: ControlHooks.certificateKeys(loaded.configuration))
         hooks.ledgerPath = loaded.configuration.ledgerPath
         hooks.queue = delivery.controlHooks
+        hooks.defense = defense.hooks
+        hooks.poison.folder = loaded.configuration.poisonFolder
+        let poison = poison
+        hooks.poison.changed = { poison.book.replace($0) }
+        let reading = TopReading(
+            metrics: metrics, defense: services.defense, gateway: store.gateway, resolver: resolver,
+            hostname: hostname, started: started)
+        hooks.defense.top = { reading.snapshot() }
         return OperatorServices(
             routes: MetricsRoutes(registry: registry, health: health), control: ControlService(hooks: hooks))
     }
@@ -171,10 +191,12 @@ final class Daemon {
         try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
         if let operators = plan.operators { try openOperatorListeners(plan, operators, reactor) }
         let metrics = plan.services.metrics
+        let lag = plan.services.defense.pressure.lag
         reactor.turnHook = { nanoseconds in
             // The last event of a turn has waited as long as the turn took.
             metrics.reactorTurn.observe(nanoseconds)
             metrics.reactorLag.observe(nanoseconds)
+            lag.note(nanoseconds)
         }
         let handle = reactor.handle
         let thread = LoopThread.spawn("smtp-\(plan.index)") {
@@ -212,6 +234,21 @@ final class Daemon {
         metrics.startTime.set(Int(SystemTime().wall().seconds))
     }
 
+    private var pressureReadings: PressureReadings {
+        var out = PressureReadings()
+        let gateway = store.gateway
+        let clients = services.defense.clients
+        let commits = commits
+        let resolver = resolver
+        out.commitSeconds = { commits.seconds() }
+        out.writerQueue = { gateway.writer.depth }
+        out.writerQueueMax = StoreGateway.writerCapacityUsual
+        out.connections = { clients.open }
+        out.dnsQuestions = { resolver.inFlight }
+        out.dnsQuestionsMax = resolver.inFlightMax
+        return out
+    }
+
     func announceReady() {
         log.notice("ready") {
             $0.add("version", Application.version)
@@ -231,6 +268,7 @@ final class Daemon {
             let fresh = try loaded.reloaded()
             try listeners.reloadTLS(fresh.configuration)
             try delivery.reload(fresh.configuration)
+            defense.reload(fresh.configuration)
             log.level = fresh.configuration.logging.level.logLevel
             logChanges(to: fresh)
             loaded = fresh
@@ -261,16 +299,19 @@ final class Daemon {
             }
         }
         let deadline = SystemTime().monotonic().advanced(bySeconds: Self.drainSeconds)
-        while SystemTime().monotonic() < deadline, !services.admission.isEmpty, !interrupted() {}
+        while SystemTime().monotonic() < deadline, !services.defense.clients.isEmpty, !interrupted() {}
     }
 
     func stop() {
+        defense.stopWatching()
         for loop in loops { loop.handle.stop() }
         for loop in loops { loop.thread.join() }
         delivery.stop(graceSeconds: Self.deliveryGraceSeconds)
         resolver.stop()
         workers.stop()
         signers.stop()
+        defense.stop()
+        poison.stop()
         store.stop()
         // Last: the store's answers are recorded too.
         ledger?.stop()

@@ -36,7 +36,7 @@ final class ListenerSet: Sendable {
                 context: ListenerContext(
                     session: Self.sessionConfiguration(configuration, listener), label: listener.kind.label,
                     tls: usesTLS ? publishers[listener.sessionTickets] : nil,
-                    implicitTLS: listener.kind == .submissions && usesTLS))
+                    implicitTLS: listener.kind == .submissions && usesTLS, isProxied: listener.proxyProtocol))
         }
     }
 
@@ -45,20 +45,11 @@ final class ListenerSet: Sendable {
     func open(on reactor: Reactor, _ loop: LoopContext, inherited: [Int32]) throws {
         for (index, entry) in entries.enumerated() {
             let context = entry.context
-            let admission = loop.services.admission
-            let metrics = loop.services.metrics
             let target: ListenTarget =
                 index < inherited.count ? .inherited(inherited[index]) : .inet(try entry.address.socketAddress())
             try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
-                switch admission.enter(c.peer.addressBytes) {
-                case .admitted: return SMTPConnection(c, loop: loop, listener: context)
-                case .full:
-                    metrics.connections.add(context.label, .limit)
-                    return RefusedConnection(Self.overflow)
-                case .fullForPeer:
-                    metrics.connections.add(context.label, .limitPerIP)
-                    return RefusedConnection(Self.overflow)
-                }
+                if context.isProxied { return loop.proxied(c, context) }
+                return loop.admit(c, client: IPAddress(bytes: c.peer.addressBytes), context)
             }
         }
     }

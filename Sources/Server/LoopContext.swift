@@ -15,7 +15,8 @@ struct ServerServices: Sendable {
     let gateway: StoreGateway
     let directory: DirectoryPublisher
     let authenticator: Authenticator
-    let admission: Admission
+    let defense: DefenseServices
+    let poison: PoisonService
     let resolver: any DNSResolver
     let auth: AuthSettings
     /// Whether DNS has answered since the start; until then nothing is put off for its sake.
@@ -38,11 +39,15 @@ final class LoopContext {
     var memo = DNSMemo()
     var plans = QuestionPlans()
     let signingKeys = SigningKeyCache()
+    let filters: MilterContext
+    /// How many refused connections a minute get a record of their own.
+    var refusalRecords = RecordBudget()
 
     init(services: ServerServices, reactor: Reactor, loop: Int) {
         self.services = services
         self.reactor = reactor
         ids = MessageIDSource(loop: loop)
+        filters = MilterContext(reactor: reactor, metrics: services.metrics.milter, log: services.log)
     }
 }
 
@@ -52,11 +57,36 @@ final class ListenerContext: Sendable {
     let label: ListenerLabel
     let tls: TLSPublisher?
     let implicitTLS: Bool
+    /// A proxy says first whom it speaks for.
+    let isProxied: Bool
 
-    init(session: SMTPSessionConfiguration, label: ListenerLabel, tls: TLSPublisher?, implicitTLS: Bool) {
+    init(
+        session: SMTPSessionConfiguration, label: ListenerLabel, tls: TLSPublisher?, implicitTLS: Bool,
+        isProxied: Bool
+    ) {
         self.session = session
         self.label = label
         self.tls = tls
         self.implicitTLS = implicitTLS
+        self.isProxied = isProxied
+    }
+}
+
+/// So many records a second, so that a flood of refusals does not push what matters out of the ledger. On one loop.
+struct RecordBudget {
+    private static let perSecond = 50
+
+    private var second: UInt64 = 0
+    private var left = perSecond
+
+    mutating func take(at now: Instant) -> Bool {
+        let current = now.nanoseconds / 1_000_000_000
+        if current != second {
+            second = current
+            left = Self.perSecond
+        }
+        guard left > 0 else { return false }
+        left -= 1
+        return true
     }
 }

@@ -40,7 +40,7 @@ package enum ReplyClass: Int, MetricLabel {
 }
 
 package enum MessageResult: Int, MetricLabel {
-    case accepted, rejected, deferred, aborted
+    case accepted, rejected, deferred, aborted, discarded
     package static var label: String { "result" }
 }
 

@@ -1,5 +1,6 @@
 import Base
 import Crypto
+import Policy
 import Protocols
 import Reactor
 import Telemetry
@@ -13,6 +14,8 @@ enum AuthExchange {
 
 extension SMTPConnection {
     func authenticate(_ request: SASLRequest, _ ticket: Ticket) {
+        // Once for each attempt: a refused one counts too.
+        if request.isFirst, let refusal = refusalOfLogin() { return answer(ticket, .refused(refusal)) }
         switch request {
         case .password(let authorization, let user, let password):
             checkPassword(authorization, user, password, ticket)
@@ -28,6 +31,7 @@ extension SMTPConnection {
         }
         let handle = loop.reactor.handle
         let token = self.token
+        triedUser = user
         loop.services.authenticator.check(user: user, password: password) { outcome in
             _ = handle.post { SMTPConnection.on($0, token)?.finishAuth(.plain, ticket, outcome) }
         }
@@ -46,6 +50,7 @@ extension SMTPConnection {
         let handle = loop.reactor.handle
         let token = self.token
         let address = ASCII.lowercased(client.user)
+        triedUser = client.user
         loop.services.authenticator.beginSCRAM(client) { exchange in
             _ = handle.post { reactor in
                 guard let connection = SMTPConnection.on(reactor, token) else { return }
@@ -82,7 +87,7 @@ extension SMTPConnection {
             answered(ticket, .authenticated(identity: address))
         case .rejected:
             fail(mechanism, .failure)
-            answered(ticket, .refused(StoreReplies.badCredentials))
+            answerFailedLogin(ticket)
         case .unavailable:
             fail(mechanism, .error)
             answered(ticket, .refused(StoreReplies.authUnavailable))
@@ -92,11 +97,37 @@ extension SMTPConnection {
     private func reject(_ mechanism: AuthMechanismLabel, _ ticket: Ticket) {
         exchange = nil
         fail(mechanism, .failure)
-        answer(ticket, .refused(StoreReplies.badCredentials))
+        answerFailedLogin(ticket)
+    }
+
+    /// The limit of failed logins; nil: another may be tried.
+    private func refusalOfLogin() -> Reply? {
+        let services = loop.services.defense
+        let limits = services.limits.current
+        guard !defense.isExempt, !services.clients.mayLogin(client, limits, now: loop.reactor.now) else { return nil }
+        loop.services.metrics.defense.limits.add(.failedLogins)
+        let event = LimitReplies.login(limits)
+        return event.reply.map { refusing(event, $0) }
+    }
+
+    /// Whoever guesses waits longer for each guess.
+    private func answerFailedLogin(_ ticket: Ticket) {
+        let services = loop.services.defense
+        if !defense.isExempt { services.clients.loginFailed(client, services.limits.current, now: loop.reactor.now) }
+        let domain = triedUser.lastIndex(of: ASCII.at).map { ASCII.lowercased(Array(triedUser[($0 + 1)...])) } ?? []
+        let rules = loop.services.directory.current.policy(ofDomain: domain)?.defense.tarpit
+        let delay = tarpitDelay(rules)
+        let refusal = Answer.refused(StoreReplies.badCredentials)
+        if delay > 0, hold(ticket, refusal, seconds: delay, isRecipient: false) {
+            if let c = loop.reactor.connection(for: token) { armDeadline(c) }
+            return
+        }
+        give(ticket, refusal)
     }
 
     private func succeed(_ mechanism: AuthMechanismLabel, _ address: [UInt8]) {
         loop.services.metrics.authAttempts.add(mechanism, .success)
+        loop.services.defense.clients.loggedIn(client, now: loop.reactor.now)
         loop.services.log.info("authenticated") {
             $0.add("peer", peer)
             $0.add("account", address)
@@ -109,6 +140,16 @@ extension SMTPConnection {
         loop.services.log.notice("authentication_failed") {
             $0.add("peer", peer)
             $0.add("mechanism", mechanism.text)
+        }
+    }
+}
+
+extension SASLRequest {
+    /// It begins an attempt.
+    fileprivate var isFirst: Bool {
+        switch self {
+        case .password: true
+        case .scram(_, let isFirst): isFirst
         }
     }
 }

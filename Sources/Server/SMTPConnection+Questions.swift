@@ -19,11 +19,17 @@ struct ResolvedRecipient {
     var bouncesTo: [UInt8]?
 }
 
+/// What became of an address in the directory.
+enum DirectoryAnswer {
+    case known(ResolvedRecipient)
+    case refused(RecipientResult, Reply)
+}
+
 extension SMTPConnection {
     func ask(_ question: Question, _ ticket: Ticket) {
         switch question {
-        case .sender(let address): answer(ticket, sender(address))
-        case .recipient(let address, _): answer(ticket, recipient(address))
+        case .sender(let address): sender(address, ticket)
+        case .recipient(let address, _): take(RecipientCase(ticket: ticket, address: address))
         // RFC 5321 §3.5.3: 252 tells nothing and is a right answer.
         case .verify: answer(ticket, .refused(StoreReplies.verifyNotTold))
         case .authenticate(let request): authenticate(request, ticket)
@@ -31,14 +37,20 @@ extension SMTPConnection {
         }
     }
 
-    private func sender(_ address: MailAddress?) -> Answer {
+    /// MAIL: whose it is, whether the client may have more, what the filters of the listener say.
+    private func sender(_ address: MailAddress?, _ ticket: Ticket) {
         // The directory of the moment counts for the whole transaction.
         directory = loop.services.directory.current
         sender = address?.wire ?? []
-        guard let identity = session.authenticatedIdentity else { return .accepted }
-        // RFC 6409 §6.1: a user sends as himself, or as an alias that is his.
-        guard let address, maySend(as: address, identity) else { return .refused(StoreReplies.senderNotOwned) }
-        return .accepted
+        defense.beginTransaction()
+        if let identity = session.authenticatedIdentity {
+            // RFC 6409 §6.1: a user sends as himself, or as an alias that is his.
+            guard let address, maySend(as: address, identity) else {
+                return answer(ticket, .refused(StoreReplies.senderNotOwned))
+            }
+        }
+        if let refusal = refusalOfMail() { return answer(ticket, .refused(refusal)) }
+        askFilters(ofSender: address, ticket)
     }
 
     private func maySend(as address: MailAddress, _ identity: [UInt8]) -> Bool {
@@ -51,7 +63,8 @@ extension SMTPConnection {
         }
     }
 
-    private func recipient(_ address: MailAddress) -> Answer {
+    /// What the directory says of a recipient: where its mail goes, or why not.
+    func look(up address: MailAddress) -> DirectoryAnswer {
         let declared = Int(clamping: session.declaredSize ?? 0)
         // Before a catch-all takes it: only we could make such an address.
         if directory.policy(ofDomain: address.domain) != nil, let first = returnPath(address) {
@@ -60,35 +73,36 @@ extension SMTPConnection {
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: declared) {
         case .deliver(let accounts, let forwards):
             if let most = directory.policy(ofDomain: address.domain)?.maxMessageSize, declared > most {
-                return refuse(.rejected, StoreReplies.tooLargeForRecipient)
+                return .refused(.rejected, StoreReplies.tooLargeForRecipient)
             }
             if !forwards.isEmpty, wantsSeal(address.domain) { body.extraHashes = [ARCSealer.bodyKey] }
-            return accept(ResolvedRecipient(accounts: accounts, forwards: forwards))
+            return .known(ResolvedRecipient(accounts: accounts, forwards: forwards))
         case .notLocal:
             return clientIsTrusted
-                ? accept(ResolvedRecipient(isRemote: true)) : refuse(.relayDenied, StoreReplies.relayDenied)
-        case .unknown: return refuse(.unknown, StoreReplies.unknownRecipient)
-        case .disabled: return refuse(.rejected, StoreReplies.disabledRecipient)
-        case .overQuota(let how): return refuse(how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how))
-        case .aliasLoop: return refuse(.deferred, StoreReplies.aliasLoop)
+                ? .known(ResolvedRecipient(isRemote: true)) : .refused(.relayDenied, StoreReplies.relayDenied)
+        case .unknown: return .refused(.unknown, StoreReplies.unknownRecipient)
+        case .disabled: return .refused(.rejected, StoreReplies.disabledRecipient)
+        case .overQuota(let how):
+            return .refused(how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how))
+        case .aliasLoop: return .refused(.deferred, StoreReplies.aliasLoop)
         }
     }
 
-    private func accept(_ recipient: ResolvedRecipient) -> Answer {
+    func accept(_ recipient: ResolvedRecipient) -> Answer {
         resolved.append(recipient)
         loop.services.metrics.recipients.add(.accepted)
         return .accepted
     }
 
     /// A report goes on to the sender of the forwarded message, be he elsewhere or here.
-    private func bounce(to first: [UInt8]) -> Answer {
-        guard let at = first.lastIndex(of: ASCII.at) else { return refuse(.unknown, StoreReplies.unknownRecipient) }
+    private func bounce(to first: [UInt8]) -> DirectoryAnswer {
+        guard let at = first.lastIndex(of: ASCII.at) else { return .refused(.unknown, StoreReplies.unknownRecipient) }
         let domain = ASCII.lowercased(Array(first[(at + 1)...]))
         switch directory.resolve(localpart: Array(first[..<at]), domain: domain, declaredSize: 0) {
-        case .notLocal: return accept(ResolvedRecipient(bouncesTo: first))
+        case .notLocal: return .known(ResolvedRecipient(bouncesTo: first))
         case .deliver(let accounts, let forwards):
-            return accept(ResolvedRecipient(accounts: accounts, forwards: forwards))
-        case .unknown, .disabled, .overQuota, .aliasLoop: return refuse(.unknown, StoreReplies.unknownRecipient)
+            return .known(ResolvedRecipient(accounts: accounts, forwards: forwards))
+        case .unknown, .disabled, .overQuota, .aliasLoop: return .refused(.unknown, StoreReplies.unknownRecipient)
         }
     }
 
@@ -101,7 +115,7 @@ extension SMTPConnection {
         return nil
     }
 
-    private func refuse(_ result: RecipientResult, _ reply: Reply) -> Answer {
+    func refuse(_ result: RecipientResult, _ reply: Reply) -> Answer {
         loop.services.metrics.recipients.add(result)
         tally.refusedRecipients += 1
         tally.refusal = reply

@@ -18,7 +18,15 @@ final class SMTPConnection: ConnectionDriver {
     let token: Token
     let peer: [UInt8]
     let peerAddress: [UInt8]
+    /// nil: a Unix socket.
+    let client: IPAddress?
     var session: SMTPSession
+    /// What was done to the client for defence, and what is known of it.
+    var defense: SessionDefense
+    /// RCPT commands without an answer yet.
+    var gate: [RecipientCase] = []
+    /// The filters of the listener, once mail has come; nil: it has none.
+    var chain: MilterChain?
     var body: InboundBody
     /// The transaction is of a client of ours.
     var isOwnMail = false
@@ -33,28 +41,39 @@ final class SMTPConnection: ConnectionDriver {
     var lastClient: CheckedClient?
     /// The header of the message, once it is complete.
     var preparedHeader: InboundHeader?
+    /// The message that the filters have to the end.
+    var underFilter: PendingMessage?
+    /// The id of the message, as filters were told.
+    var filterID: MessageID?
     /// The message whose checks wait for DNS.
     var pending: PendingMessage?
     /// What RCPT resolved, for the accepted recipients in order. Empty between transactions.
     var resolved: [ResolvedRecipient] = []
     var directory = DirectorySnapshot.empty
     var exchange: AuthExchange?
+    /// Who the last login was for.
+    var triedUser: [UInt8] = []
     var tally: SessionTally
     /// What ended the session before its time.
     private(set) var trouble: SessionClose?
     private var closing = false
+    /// The session is being run: what it is answered now it takes up by itself.
+    private(set) var isInTurn = false
     /// A question was answered on the spot: the session may be able to go on.
     private var answeredNow = false
     /// The session has replies to get rid of before it reads on.
     private var awaitsDrain = false
 
-    init(_ c: Connection, loop: LoopContext, listener: ListenerContext) {
+    /// `client`: who a trusted proxy says is at the other end; nil: who the socket says.
+    init(_ c: Connection, loop: LoopContext, listener: ListenerContext, client: IPAddress?, isExempt: Bool) {
         self.loop = loop
         self.listener = listener
         token = c.token
         tally = SessionTally(began: loop.reactor.now)
-        peer = Array(c.peer.ipText.utf8)
-        peerAddress = c.peer.addressBytes
+        self.client = client
+        peer = client.map { Array($0.description.utf8) } ?? Array(c.peer.ipText.utf8)
+        peerAddress = client?.bytes ?? c.peer.addressBytes
+        defense = SessionDefense(isExempt: isExempt)
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
         let handle = loop.reactor.handle
         let token = c.token
@@ -64,7 +83,7 @@ final class SMTPConnection: ConnectionDriver {
         }
         body = InboundBody(
             store: assembler, headerMax: Int(clamping: listener.session.limits.headerOctets),
-            ownNames: [loop.services.hostname])
+            ownNames: [loop.services.hostname], poison: loop.services.poison)
     }
 
     /// The driver of a connection that may be gone by now.
@@ -84,10 +103,17 @@ final class SMTPConnection: ConnectionDriver {
         }
         if listener.implicitTLS, let tls = listener.tls {
             c.startTLSServer(tls.current)
+        } else if let wait = greetWait {
+            defense.bannerDue = loop.reactor.now.advanced(bySeconds: wait)
+            armDeadline(c)
         } else {
-            session.start()
-            pump(c)
+            greet(c)
         }
+    }
+
+    func greet(_ c: Connection) {
+        session.start()
+        pump(c)
     }
 
     func secured(_ c: Connection, _ info: TLSInfo) {
@@ -101,9 +127,16 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int {
+        // RFC 5321 §3.1: the server speaks first.
+        if defense.bannerDue != nil {
+            noteEarlyTalk(bytes.count)
+            return 0
+        }
         let wasTLS = c.isTLS
         var used = 0
-        while used < bytes.count, !closing {
+        isInTurn = true
+        defer { isInTurn = false }
+        while used < bytes.count, !closing, defense.held == nil {
             let n = session.receive(bytes.extracting(used..<bytes.count), body: &body)
             used += n
             answeredNow = false
@@ -142,8 +175,21 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     func timedOut(_ c: Connection) {
+        if defense.bannerDue != nil {
+            defense.bannerDue = nil
+            greet(c)
+            return c.offerInput()
+        }
+        if defense.held != nil {
+            releaseHeld()
+            return pump(c)
+        }
         if pending != nil {
             stopWaitingForFacts()
+            return pump(c)
+        }
+        if gateWaitsForFacts {
+            stopGatheringForRecipients()
             return pump(c)
         }
         session.timedOut()
@@ -153,7 +199,10 @@ final class SMTPConnection: ConnectionDriver {
 
     func closed(_ c: Connection, _ reason: CloseReason) {
         loop.services.metrics.sessions.add(listener.label, -1)
-        loop.services.admission.leave(peerAddress)
+        loop.services.defense.clients.leave(client)
+        forgetHeld()
+        chain?.close()
+        if let underFilter { discard(underFilter.content) }
         if case .tlsFailed(let text) = reason {
             loop.services.metrics.tlsSessions.add(.unknown, .failed)
             loop.services.log.info("tls_failed") {
@@ -181,6 +230,11 @@ final class SMTPConnection: ConnectionDriver {
         pump(c)
     }
 
+    /// An answer that may be given on the spot or after a while.
+    func give(_ ticket: Ticket, _ answer: Answer) {
+        if isInTurn { self.answer(ticket, answer) } else { answered(ticket, answer) }
+    }
+
     func stored(_ ticket: Ticket, _ result: Result<MessageID, StoreError>) {
         switch result {
         case .success(let id): answered(ticket, .stored(id))
@@ -195,8 +249,15 @@ final class SMTPConnection: ConnectionDriver {
 
     // MARK: Effects
 
+    func pumpUnlessInTurn() {
+        if !isInTurn, let c = loop.reactor.connection(for: token) { pump(c) }
+    }
+
     func pump(_ c: Connection) {
+        let wasInTurn = isInTurn
+        isInTurn = true
         runEffects(c)
+        isInTurn = wasInTurn
         sendOutput(c)
         if !closing { applyBackPressure(c) }
         armDeadline(c)
@@ -214,6 +275,7 @@ final class SMTPConnection: ConnectionDriver {
                 beginInquiry()
             case .transactionAborted:
                 resolved = []
+                endTransaction()
                 inquiry = nil
                 preparedHeader = nil
                 if !session.isReceivingBody, !session.isInTransaction { body.discard() }
@@ -268,6 +330,7 @@ final class SMTPConnection: ConnectionDriver {
     /// While an answer is owed nothing is read: a client that ends its side after QUIT still gets all its replies.
     private var holdsInput: Bool {
         awaitsDrain || session.isSuspended || body.store.chunksUnderWay >= Self.chunksUnderWayMax
+            || defense.held != nil || body.filterWantsPause
     }
 
     private func applyBackPressure(_ c: Connection) {
@@ -278,13 +341,30 @@ final class SMTPConnection: ConnectionDriver {
         }
     }
 
-    private func armDeadline(_ c: Connection) {
+    func armDeadline(_ c: Connection) {
         guard !closing else { return }
+        if let due = defense.bannerDue ?? defense.held?.until { return c.setDeadline(due) }
         // The checks of a message end in time whatever the resolver does.
-        if pending != nil { return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds) }
+        if pending != nil || gateWaitsForFacts {
+            return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds)
+        }
         // While we owe the answer the peer's time does not run; an answer that is lost must not hold the place for ever.
         if session.isSuspended { return c.setDeadline(afterSeconds: Self.owedSecondsMax) }
-        c.setDeadline(afterSeconds: session.currentTimeoutSeconds)
+        c.setDeadline(afterSeconds: patienceSeconds)
+    }
+
+    /// Under pressure strangers get less time.
+    private var patienceSeconds: Double {
+        let usual = session.currentTimeoutSeconds
+        let pressure = loop.services.defense.pressure.state
+        return pressure.isCalm ? usual : pressure.idleSeconds(usual, known: isKnownClient)
+    }
+
+    /// The pressure changed: who waits, waits by the new rules.
+    func pressureChanged(_ c: Connection) {
+        guard !closing else { return }
+        if loop.services.defense.pressure.state.sheds(.hold, known: false) { releaseHeld() }
+        pump(c)
     }
 }
 

@@ -27,6 +27,8 @@ package final class ServerMetrics: Sendable {
     package let queue: QueueMetrics
     package let delivery: OutboundMetrics
     package let defense: DefenseMetrics
+    package let greylist: GreylistMetrics
+    package let milter: MilterMetrics
     package let pressure: PressureMetrics
     package let poison: PoisonMetrics
     package let startTime: Gauge
@@ -83,6 +85,8 @@ package final class ServerMetrics: Sendable {
         queue = QueueMetrics(r)
         delivery = OutboundMetrics(r)
         defense = DefenseMetrics(r)
+        greylist = GreylistMetrics(r)
+        milter = MilterMetrics(r)
         pressure = PressureMetrics(r)
         poison = PoisonMetrics(r)
         startTime = r.gauge(

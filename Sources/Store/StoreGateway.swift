@@ -14,7 +14,12 @@ package final class StoreGateway: Sendable {
     private let closed = Atomic<Bool>(false)
     private let full = Atomic<Bool>(false)
 
-    package init(writerCapacity: Int = 8192, spoolCapacity: Int = 4096, readerCapacity: Int = 4096, readers: Int = 1) {
+    package static let writerCapacityUsual = 8_192
+
+    package init(
+        writerCapacity: Int = writerCapacityUsual, spoolCapacity: Int = 4096, readerCapacity: Int = 4096,
+        readers: Int = 1
+    ) {
         writer = Mailbox(capacity: writerCapacity)
         spool = Mailbox(capacity: spoolCapacity)
         self.readers = (0..<max(1, readers)).map { _ in Mailbox(capacity: readerCapacity) }

@@ -38,6 +38,7 @@ package enum Question: Sendable {
 /// What the driver says. An answer that does not fit its question is a 451.
 package enum Answer: Sendable {
     case accepted
+    /// A 421 also ends the session (RFC 5321 §3.8).
     case refused(Reply)
     /// SASL server data, not yet base64.
     case challenge([UInt8])
@@ -57,6 +58,8 @@ package enum SASLRequest: Sendable {
 package enum SessionClose: Sendable, Hashable {
     case quit, timeout, peerClosed, shutdown, tooManyErrors, lineTooLong, bareLineEnding, foreignProtocol, outOfSync
     case drainLimit
+    /// An answer was 421: the client is told to go away.
+    case refused
 }
 
 /// Things worth a counter or a log line that are not replies.

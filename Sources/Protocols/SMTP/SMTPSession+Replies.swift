@@ -11,6 +11,8 @@ extension SMTPSession {
     private mutating func emit(_ reply: Reply) {
         reply.append(to: &output)
         hadCommand = hadCommand || reply.isPositive
+        // RFC 5321 §3.8: 421 says that the channel closes, so it does.
+        if reply.code == 421 { return close(.refused) }
         guard reply.code >= 500, phase != .closed else { return }
         errorWeight += reply.code < 550 || reply.code == 555 ? 5 : 1
         if errorWeight >= configuration.limits.errorWeight {

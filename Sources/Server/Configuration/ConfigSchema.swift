@@ -69,6 +69,10 @@ package enum ConfigSchema {
         integer(
             "smtp.max_errors", \.smtp.maxErrors, 1...10_000, reloadable: true,
             "Rejected commands after which a session is closed with 421."),
+        integer(
+            "smtp.greet_wait_ms", \.smtp.greetWaitMilliseconds, 0...10_000, reloadable: true,
+            "Milliseconds that the greeting is kept back from clients that are not known, to see who talks before it; 0: none."
+        ),
         duration(
             "smtp.command_timeout", \.smtp.commandTimeoutSeconds, 1...3_600, reloadable: true,
             "How long a client may take for its next command. RFC 5321 wants 5 minutes."),

@@ -50,6 +50,8 @@ package struct Configuration: Sendable, Equatable {
         package var maxRecipients = 1_000
         /// Rejected commands of one session before it is closed.
         package var maxErrors = 20
+        /// The banner is kept back so long from clients that are not known; 0: it is not.
+        package var greetWaitMilliseconds = 0
         package var commandTimeoutSeconds = 300
         package var dataTimeoutSeconds = 600
         package var rateLimit = RateLimit()

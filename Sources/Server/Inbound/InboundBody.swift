@@ -46,6 +46,12 @@ struct InboundBody: BodySink {
     var extraHashes: [BodyHashKey] = []
     /// Set when the header is complete; taken by the driver, who asks DNS for what it names.
     private(set) var header: InboundHeader?
+    /// The listener's filters: they get the message as it comes, once its header is whole.
+    var filter: MilterChain?
+    /// The filters see this message.
+    private var isFiltered = false
+    /// The header of a message that filters see, apart from the body: they may change it.
+    private var filteredHeader: [UInt8]?
     private var phase = Phase.passing
     private var held: [UInt8] = []
     private var scanned = 0
@@ -70,6 +76,7 @@ struct InboundBody: BodySink {
     mutating func begin() {
         discard()
         store.begin()
+        isFiltered = filter?.wantsMessage ?? false
         if case .pass = purpose { phase = .passing } else { phase = .header }
     }
 
@@ -80,7 +87,7 @@ struct InboundBody: BodySink {
         case .body:
             markInProgress()
             hashers.feed(bytes)
-            store.append(bytes)
+            keep(bytes)
         case .aside: setAside(bytes)
         case .spoilt: break
         }
@@ -103,10 +110,19 @@ struct InboundBody: BodySink {
         held = []
         scanned = 0
         hashers = BodyHashers([])
+        filteredHeader = nil
         phase = .passing
         mark = nil
         if let aside { poison?.intake.abandon(aside.body) }
         aside = nil
+    }
+
+    /// Too much waits for a filter.
+    var filterWantsPause: Bool { isFiltered && filter?.wantsPause == true }
+
+    private mutating func keep(_ bytes: Span<UInt8>) {
+        store.append(bytes)
+        if isFiltered { filter?.body(bytes) }
     }
 
     /// The header, once: complete since the last time it was asked for.
@@ -116,13 +132,24 @@ struct InboundBody: BodySink {
     }
 
     /// The whole message for the store, and what the signatures hash of it.
-    mutating func take() -> (outcome: BodyAssembler.Outcome, hashes: [BodyHashKey: BodyHash], isSpoilt: Bool) {
+    mutating func take() -> Taken {
         if phase == .header { complete(at: held.count, isWhole: true) }
         let isSpoilt = phase == .spoilt
         let hashes = hashers.finish()
         hashers = BodyHashers([])
         phase = .passing
-        return (isSpoilt ? .unavailable : store.take(), hashes, isSpoilt)
+        defer { filteredHeader = nil }
+        return Taken(
+            outcome: isSpoilt ? .unavailable : store.take(), hashes: hashes, isSpoilt: isSpoilt,
+            filteredHeader: filteredHeader)
+    }
+
+    struct Taken {
+        let outcome: BodyAssembler.Outcome
+        let hashes: [BodyHashKey: BodyHash]
+        let isSpoilt: Bool
+        /// nil: no filter saw the message, and the header is where it came, before the body.
+        let filteredHeader: [UInt8]?
     }
 
     // MARK: Poison
@@ -208,12 +235,27 @@ struct InboundBody: BodySink {
         let span = whole.span
         // A line that is no field ends the header for readers, before the empty line does.
         hashers.feed(span.extracting(found.bodyStart..<whole.count))
+        // Without what was forged.
+        var kept: [UInt8] = []
         var next = 0
         for range in found.forged {
-            store.append(span.extracting(next..<range.lowerBound))
+            if isFiltered {
+                kept += whole[next..<range.lowerBound]
+            } else {
+                store.append(span.extracting(next..<range.lowerBound))
+            }
             next = range.upperBound
         }
-        store.append(span.extracting(next..<whole.count))
+        if isFiltered {
+            giveHeader(kept + whole[next..<max(next, found.bodyStart)])
+            next = max(next, found.bodyStart)
+        }
+        keep(span.extracting(next..<whole.count))
+    }
+
+    private mutating func giveHeader(_ header: [UInt8]) {
+        filteredHeader = header
+        filter?.beginMessage(header: header)
     }
 
     /// Users do not speak in our name either (RFC 8601 §5).
@@ -245,10 +287,15 @@ struct InboundBody: BodySink {
         let found = InboundHeader(own: fixed)
         header = found
         hashers = BodyHashers(extraHashes)
-        store.append(fixed.span)
         hashers.feed(fixed.span.extracting(found.bodyStart..<fixed.count))
         let rest = whole.span.extracting(end..<whole.count)
         hashers.feed(rest)
-        store.append(rest)
+        if isFiltered {
+            giveHeader(Array(fixed[..<found.bodyStart]))
+            keep(fixed.span.extracting(found.bodyStart..<fixed.count))
+        } else {
+            store.append(fixed.span)
+        }
+        keep(rest)
     }
 }

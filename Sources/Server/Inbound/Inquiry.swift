@@ -12,11 +12,17 @@ struct Inquiry {
     /// 0 to 99: which share of sampled mail this is (RFC 7489 §6.6.4).
     let dice: Int
     private(set) var gatherer: FactGatherer
+    /// Whether the message is judged by it; otherwise it only finds out about the client.
+    let judges: Bool
     private var inFlight: Set<DNSQuestion> = []
 
     /// `facts`: what an earlier message of the same client and sender found out, if it was just now.
-    init(serial: UInt64, client: MessageCheck.Client, dice: Int, limits: GatherLimits, facts: Facts = Facts()) {
+    init(
+        serial: UInt64, client: MessageCheck.Client, dice: Int, limits: GatherLimits, facts: Facts = Facts(),
+        judges: Bool = true
+    ) {
         self.serial = serial
+        self.judges = judges
         self.client = client
         self.dice = dice
         gatherer = FactGatherer(facts: facts, limits: limits)

@@ -1,6 +1,7 @@
 import Base
 import Ledger
 import MailAuth
+import Policy
 import Protocols
 import Store
 
@@ -8,9 +9,9 @@ import Store
 struct PendingMessage {
     let id: MessageID
     let ticket: Ticket
-    let envelope: Envelope
-    let recipients: [ResolvedRecipient]
-    let content: AcceptRequest.Body
+    var envelope: Envelope
+    var recipients: [ResolvedRecipient]
+    var content: AcceptRequest.Body
     let size: Int
     /// When the final dot (or the last chunk) was read.
     let began: Instant
@@ -23,7 +24,15 @@ struct PendingMessage {
     /// For a report of its delivery; empty when nobody asked for one.
     let header: [UInt8]
     /// What our own signatures on it are made of; nil: none is wanted.
-    let signing: SigningOrder?
+    var signing: SigningOrder?
+    /// The header, when filters saw the message: kept apart from the body, for what they change. nil: none did.
+    var filteredHeader: [UInt8]?
+    /// Receiving domains whose rules sent it to the junk folder for its client's sake.
+    var junk: Set<[UInt8]> = []
+    /// Why a filter wants it out of the way.
+    var quarantine: [UInt8]?
+    /// A new body found no room.
+    var isLost = false
 
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {
@@ -32,6 +41,21 @@ struct PendingMessage {
             out.append(recipient.address.domain)
         }
         return out
+    }
+}
+
+/// A message with its verdict.
+struct JudgedMessage {
+    var message: PendingMessage
+    let results: AuthResults
+    let decision: MessageDecision
+    var record: DecisionRecord?
+    /// Why, when no rule of authentication decided.
+    var cause: [UInt8] = []
+
+    /// Whether mail for `domain` goes to the junk folder.
+    func quarantines(_ domain: [UInt8]) -> Bool {
+        message.quarantine != nil || message.junk.contains(domain) || decision.quarantines(domain)
     }
 }
 

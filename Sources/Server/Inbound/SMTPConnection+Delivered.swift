@@ -23,7 +23,8 @@ extension SMTPConnection {
         }
         guard let notice = DeliveryNotice.delivered(request.storedMessage, to: reached, now: now) else { return nil }
         // With its empty line: a header that ends without one counts as cut.
-        let original = request.trace + message.header + [ASCII.cr, ASCII.lf]
+        let original =
+            message.filteredHeader == nil ? request.trace + message.header + [ASCII.cr, ASCII.lf] : request.trace
         return loop.services.delivery.deliveredReport(notice, original: original)
     }
 }

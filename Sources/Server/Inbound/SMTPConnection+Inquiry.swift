@@ -15,6 +15,7 @@ extension SMTPConnection {
     /// At MAIL: who the client is can be asked from here on.
     func beginInquiry() {
         inquiry = nil
+        body.sender = sender
         body.extraHashes = []
         ownID = nil
         isOwnMail = clientIsTrusted
@@ -26,7 +27,7 @@ extension SMTPConnection {
             return
         }
         body.purpose = .check
-        guard loop.services.auth.isEnabled, let ip = IPAddress(bytes: peerAddress) else { return }
+        guard loop.services.auth.isEnabled, let ip = client else { return }
         inquirySerial &+= 1
         let helo = session.heloName
         if let last = lastClient, last.helo == helo, last.sender == sender,
@@ -37,15 +38,29 @@ extension SMTPConnection {
                 facts: last.facts)
             return
         }
-        let receiver = loop.services.hostname
-        let now = loop.reactor.wall
-        let client = MessageCheck.Client(
-            iprev: IPRevCheck(ip), helo: SPFCheck(ip: ip, helo: helo, receiver: receiver, now: now),
-            mailFrom: SPFCheck(ip: ip, helo: helo, mailFrom: sender, receiver: receiver, now: now))
-        var current = Inquiry(serial: inquirySerial, client: client, dice: dice, limits: loop.services.auth.limits)
+        var current = Inquiry(
+            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: loop.services.auth.limits)
         current.learn(likely: loop.plans.client(peerAddress, helo, sender), memo: loop.memo, now: loop.reactor.now)
         inquiry = current
         prepare()
+    }
+
+    private func clientCheck(_ ip: IPAddress) -> MessageCheck.Client {
+        let helo = session.heloName
+        let receiver = loop.services.hostname
+        let now = loop.reactor.wall
+        return MessageCheck.Client(
+            iprev: IPRevCheck(ip), helo: SPFCheck(ip: ip, helo: helo, receiver: receiver, now: now),
+            mailFrom: SPFCheck(ip: ip, helo: helo, mailFrom: sender, receiver: receiver, now: now))
+    }
+
+    /// Where mail is not checked, a domain's defences may still want to know who the client is.
+    func ensureInquiry() {
+        guard inquiry == nil, !isOwnMail, let ip = client else { return }
+        inquirySerial &+= 1
+        inquiry = Inquiry(
+            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: loop.services.auth.limits,
+            judges: false)
     }
 
     /// Asks for whatever can be known to be wanted by now.
@@ -56,7 +71,7 @@ extension SMTPConnection {
             inquiry?.renewDeadline()
         }
         let header = preparedHeader
-        guard pending == nil else { return }
+        guard pending == nil, inquiry?.judges != false else { return }
         prepareClient()
         guard let header, var current = inquiry else { return }
         let check = check(current, header, hashes: [:])
@@ -99,13 +114,13 @@ extension SMTPConnection {
 
     /// The check of the complete message; nil when nothing is checked.
     func finalCheck(hashes: [BodyHashKey: BodyHash]) -> MessageCheck? {
-        inquiry.map { check($0, preparedHeader ?? .absent, hashes: hashes) }
+        inquiry.flatMap { $0.judges ? check($0, preparedHeader ?? .absent, hashes: hashes) : nil }
     }
 
     /// A share of the mail is as good as drawn by the microseconds of the clock.
     private var dice: Int { Int(loop.reactor.now.nanoseconds / 1_000 % 100) }
 
-    private func put(_ questions: [DNSQuestion]) {
+    func put(_ questions: [DNSQuestion]) {
         guard !questions.isEmpty, let serial = inquiry?.serial else { return }
         let handle = loop.reactor.handle
         let token = self.token
@@ -123,7 +138,13 @@ extension SMTPConnection {
         for (question, answer) in answers { loop.memo.keep(question, answer, now: now) }
         guard inquiry?.serial == serial else { return }
         inquiry?.learn(answers)
-        if pending == nil { return prepare() }
+        if pending == nil {
+            prepare()
+            guard gateWaitsForFacts else { return }
+            advanceGate()
+            if let c = loop.reactor.connection(for: token) { pump(c) }
+            return
+        }
         pursueVerdict()
         if pending == nil, let c = loop.reactor.connection(for: token) { pump(c) }
     }
@@ -136,6 +157,7 @@ extension SMTPConnection {
 
     /// Ends in `conclude`, now or when the answers are there.
     func pursueVerdict() {
+        body.markInProgress()
         guard let message = pending, let check = message.check, var current = inquiry else { return }
         inquiry = nil
         let step = current.advance(check, memo: loop.memo, now: loop.reactor.now)

@@ -46,7 +46,8 @@ extension SMTPConnection {
             let domain = recipient.address.domain
             let disposition = decision.entries.first { $0.domain == domain }?.disposition
             let isKept = !resolved.accounts.isEmpty && (decision.action == .accept || decision.action == .quarantine)
-            let folder = !isKept ? "" : decision.quarantines(domain) ? "Junk" : "Inbox"
+            let isJunk = decision.quarantines(domain) || message.junk.contains(domain)
+            let folder = !isKept ? "" : isJunk ? "Junk" : "Inbox"
             return DecisionRecord.Recipient(
                 address: recipient.address.wire, domain: domain, action: disposition?.action ?? decision.action,
                 rule: disposition?.rule, folder: Array(folder.utf8))
@@ -66,16 +67,17 @@ extension SMTPConnection {
 
     /// A session that ended without a message although it asked for something and was refused.
     func recordSession(_ c: Connection, _ reason: CloseReason) {
-        guard let ledger = loop.services.ledger, tally.messages == 0, tally.rejected > 0 || trouble != nil else {
-            return
-        }
+        guard let ledger = loop.services.ledger,
+            defense.hasRefused || tally.messages == 0 && (tally.rejected > 0 || trouble != nil)
+        else { return }
         var record = ConnectionRecord(
-            id: loop.ids.next(at: loop.reactor.wall), time: loop.reactor.wall, session: sessionFacts,
+            id: defense.id ?? loop.ids.next(at: loop.reactor.wall), time: loop.reactor.wall, session: sessionFacts,
             reason: Array((trouble.map { "\($0)" } ?? "\(reason)").utf8.prefix(200)))
         record.reply = tally.refusal
         record.commands = tally.commands
         record.rejectedCommands = tally.rejected
         record.refusedRecipients = tally.refusedRecipients
+        record.events = defense.events
         record.elapsedMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
         loop.services.log.info("session_refused") {
             $0.add("id", record.id.text)

@@ -10,6 +10,8 @@ import Telemetry
 /// The end of data: verdict, decision, store.
 extension SMTPConnection {
     func submit(_ envelope: Envelope, _ ticket: Ticket) {
+        if body.endsAside() { return setAside(envelope, ticket) }
+        body.markInProgress()
         tally.messages += 1
         let recipients = resolved
         resolved = []
@@ -23,13 +25,15 @@ extension SMTPConnection {
             return refuseMessage(ticket, StoreReplies.tooLargeForRecipient)
         }
         loop.services.metrics.bytesReceived.add(size)
-        let message = PendingMessage(
-            id: ownID ?? loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope,
+        var message = PendingMessage(
+            id: ownID ?? filterID ?? loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope,
             recipients: recipients,
             content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
             messageID: preparedHeader?.messageID ?? [], removedClaims: preparedHeader?.forged.count ?? 0,
             header: wantsDeliveredReport(envelope) ? preparedHeader?.index.bytes ?? [] : [],
-            signing: signing(envelope, recipients, taken.hashes))
+            signing: signing(envelope, recipients, taken.hashes), filteredHeader: taken.filteredHeader)
+        filterID = nil
+        message.junk = defense.junk
         guard message.check != nil else { return conclude(message, AuthResults()) }
         inquiry?.renewDeadline()
         pending = message
@@ -50,9 +54,13 @@ extension SMTPConnection {
             results, domains: message.domains, facts: Disposition.Facts(clientIsTrusted: message.check == nil),
             policy: policy)
         if message.check != nil { count(message, results, decision, questions: asked?.gatherer.facts.count ?? 0) }
-        let record = record(message, results, decision, asked)
-        if let reply = decision.reply(id: message.id) { return refuse(message, decision, reply, record) }
-        store(message, results, decision, record)
+        let judged = JudgedMessage(
+            message: message, results: results, decision: decision, record: record(message, results, decision, asked))
+        if let reply = decision.reply(id: message.id) { return refuse(judged, reply, cause: "") }
+        if let deferral = deferralOfReport(message, results) {
+            return refuse(judged, deferral, cause: "greylisted: the null sender is, at the end of data")
+        }
+        finishFiltering(judged)
     }
 
     /// A domain's rules; in a network where DNS has never answered none of them puts mail off for want of an answer, or
@@ -75,27 +83,32 @@ extension SMTPConnection {
 
     // MARK: Refused
 
-    private func refuse(
-        _ message: PendingMessage, _ decision: MessageDecision, _ reply: Reply, _ record: DecisionRecord?
-    ) {
-        discard(message.content)
-        loop.services.metrics.messages.add(listener.label, decision.action == .reject ? .rejected : .deferred)
+    /// `cause`: why, when no rule of authentication decided.
+    func refuse(_ judged: JudgedMessage, _ reply: Reply, cause: String) {
+        let message = judged.message
+        let decision = judged.decision
+        if !message.isLost { discard(message.content) }
+        if underFilter == nil { chain?.abort() }
+        loop.services.metrics.messages.add(listener.label, reply.code >= 500 ? .rejected : .deferred)
         loop.services.log.info("refused") {
             $0.add("id", message.id.text)
             $0.add("peer", peer)
             $0.add("from", message.envelope.sender?.wire ?? [])
-            $0.add("rule", decision.deciding?.rule.rawValue ?? "")
+            $0.add("rule", cause.isEmpty ? decision.deciding?.rule.rawValue ?? "" : cause)
             $0.add("reply", Int(reply.code))
-            $0.add("reason", decision.deciding?.reason ?? [])
+            $0.add("reason", cause.isEmpty ? decision.deciding?.reason ?? [] : reply.text)
         }
-        if var record {
+        if var record = judged.record {
+            if !cause.isEmpty { record.action = reply.code >= 500 ? .reject : .postpone }
+            record.cause = Array(cause.utf8)
             record.reply = reply
+            record.events = defense.transaction
             loop.services.record(record, began: message.began, now: loop.reactor.now)
         }
-        answer(message.ticket, .refused(reply))
+        give(message.ticket, .refused(reply))
     }
 
-    private func discard(_ content: AcceptRequest.Body) {
+    func discard(_ content: AcceptRequest.Body) {
         if case .spooled(let spool, _) = content { spool.abandon() }
     }
 
@@ -113,30 +126,33 @@ extension SMTPConnection {
 
     // MARK: Accepted
 
-    private func store(
-        _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ record: DecisionRecord?
-    ) {
+    func store(_ judged: JudgedMessage) {
         let wall = loop.reactor.wall
-        let trace = trace(message, results, wall)
-        sign(message, results, trace) { connection, signed in
-            connection.accept(message, results, decision, trace + signed.signatures, signed.seals, record, wall)
+        let trace = trace(judged.message, judged.results, wall)
+        sign(judged.message, judged.results, trace) { connection, signed in
+            connection.accept(judged, trace + signed.signatures, signed.seals, wall)
         }
     }
 
     /// Hands the message to the store, and to the scheduler what goes elsewhere.
     private func accept(
-        _ message: PendingMessage, _ results: AuthResults, _ decision: MessageDecision, _ trace: [UInt8],
-        _ seals: [[UInt8]: [UInt8]],
-        _ record: DecisionRecord?, _ wall: WallTime
+        _ judged: JudgedMessage, _ trace: [UInt8], _ seals: [[UInt8]: [UInt8]], _ wall: WallTime
     ) {
+        let message = judged.message
         let envelope = message.envelope
         var origin = EnvelopeRecord(envelope, peer: peer)
-        origin.isSenderProven = isSenderProven(results)
+        origin.isSenderProven = isSenderProven(judged.results)
         var request = AcceptRequest(
-            id: message.id, received: wall, sender: envelope.sender?.wire ?? [], trace: trace, body: message.content,
-            envelope: origin.encoded(), local: deliveries(message, decision),
-            remote: remoteRecipients(message, decision, seals, wall))
+            id: message.id, received: wall, sender: envelope.sender?.wire ?? [],
+            trace: trace + (message.filteredHeader ?? []), body: message.content,
+            envelope: origin.encoded(), local: deliveries(judged),
+            remote: remoteRecipients(judged, seals, wall))
         if let report = deliveredReport(message, request, wall) { request.reports = [report] }
+        var record = judged.record
+        record?.events = defense.transaction
+        if judged.message.junk.isEmpty, judged.message.quarantine == nil, judged.decision.action == .accept {
+            loop.services.defense.clients.delivered(client, now: loop.reactor.now)
+        }
         let delivery = loop.services.delivery
         let jobs = delivery.reserve(&request, now: wall)
         let accepted = AcceptedMessage(
@@ -165,12 +181,13 @@ extension SMTPConnection {
     }
 
     /// One row a mailbox: an account two recipients lead to gets the message once.
-    private func deliveries(_ message: PendingMessage, _ decision: MessageDecision) -> [LocalDelivery] {
+    private func deliveries(_ judged: JudgedMessage) -> [LocalDelivery] {
+        let message = judged.message
         var seen: Set<AccountID> = []
         var out: [LocalDelivery] = []
         for (index, recipient) in message.recipients.enumerated() where index < message.envelope.recipients.count {
             let address = message.envelope.recipients[index].address
-            let folder: FolderID = decision.quarantines(address.domain) ? .junk : .inbox
+            let folder: FolderID = judged.quarantines(address.domain) ? .junk : .inbox
             for account in recipient.accounts where seen.insert(account).inserted {
                 out.append(LocalDelivery(account: account, folder: folder, recipient: address.wire))
             }

@@ -11,8 +11,9 @@ import Telemetry
 extension SMTPConnection {
     /// One queue row each. RFC 3461 §5.2.1: DSN parameters go along.
     func remoteRecipients(
-        _ message: PendingMessage, _ decision: MessageDecision, _ seals: [[UInt8]: [UInt8]], _ now: WallTime
+        _ judged: JudgedMessage, _ seals: [[UInt8]: [UInt8]], _ now: WallTime
     ) -> [RemoteRecipient] {
+        let message = judged.message
         var out: [RemoteRecipient] = []
         var seen: Set<[UInt8]> = []
         for (index, resolved) in message.recipients.enumerated() where index < message.envelope.recipients.count {
@@ -28,7 +29,7 @@ extension SMTPConnection {
                 out.append(RemoteRecipient(address: first, notify: DSNNotify.never.rawValue))
             }
             // What is kept in Junk here does not go on under our name.
-            if decision.quarantines(recipient.address.domain), !resolved.accounts.isEmpty { continue }
+            if judged.quarantines(recipient.address.domain), !resolved.accounts.isEmpty { continue }
             // RFC 3461 §5.2.7.3: of an alias's targets one tells of success: the mailbox here, or the first elsewhere.
             var asked = resolved.accounts.isEmpty ? recipient.notify : recipient.notify.withoutSuccess
             for target in resolved.forwards where seen.insert(target).inserted {

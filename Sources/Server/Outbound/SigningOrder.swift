@@ -5,8 +5,8 @@ import Protocols
 /// What is wanted of a message's signatures of our own: made on the loop, carried out on a worker thread, where an RSA
 /// signature's millisecond holds nobody up.
 struct SigningOrder: Sendable {
-    let header: HeaderIndex
-    let hashes: [BodyHashKey: BodyHash]
+    var header: HeaderIndex
+    var hashes: [BodyHashKey: BodyHash]
     /// Keys of the author's domain: mail of our own.
     var keys: [DomainKey] = []
     /// Domains that forward the message and seal it; the results to be sealed are known later.

@@ -1,0 +1,64 @@
+import Base
+import CEpoll
+import Handoff
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// The daemon's part of the defences: builds what the loops share, starts and stops the threads behind it, passes on what
+/// a reload changed.
+final class DefenseService {
+    let services: DefenseServices
+    private let state: DefenseState
+
+    init(
+        _ configuration: Configuration, directory: DirectoryPublisher, metrics: ServerMetrics, log: Log,
+        loops: LoopHandles
+    ) throws {
+        do throws(DefenseJournalError) {
+            state = try DefenseState.open(storePath: configuration.store.path, metrics: metrics.greylist, log: log) {
+                directory.current.policy(ofDomain: $0)?.defense.greylist
+            }
+        } catch {
+            throw StartupError.temporary("the journal of the defences cannot be opened: \(error)")
+        }
+        services = DefenseServices(
+            clients: ClientTable(), limits: LimitPublisher(LimitSettings(configuration)),
+            settings: DefenseSettingsPublisher(DefenseSettings(configuration)),
+            proxies: ProxyNetworks(configuration.smtp.proxyNetworks), greylist: state.greylist,
+            pressure: PressureMonitor(metrics: metrics.pressure, log: log) { _, _ in
+                loops.post { reactor in
+                    reactor.forEachConnection { c in (c.driver as? SMTPConnection)?.pressureChanged(c) }
+                }
+            })
+    }
+
+    /// Once the loops run.
+    func start(_ configuration: Configuration, _ readings: PressureReadings, loops: [ReactorHandle]) {
+        services.pressure.lag.watch(loops)
+        services.pressure.start(PressureSettings(configuration), readings)
+    }
+
+    func reload(_ configuration: Configuration) {
+        services.limits.publish(LimitSettings(configuration))
+        services.settings.publish(DefenseSettings(configuration))
+        services.proxies.publish(configuration.smtp.proxyNetworks)
+        var pressure = PressureSettings(configuration)
+        // The slots were made at the start.
+        pressure.connectionsMax = services.limits.current.maxConnections
+        services.pressure.update(pressure)
+    }
+
+    /// Before the loops end: the pressure thread speaks to them.
+    func stopWatching() { services.pressure.stop() }
+
+    /// After the loops: what they changed is written down.
+    func stop() { state.stop() }
+
+    /// For the operators' commands.
+    var hooks: ControlDefenseHooks {
+        ControlDefenseHooks(clients: services.clients, limits: services.limits, state: state)
+    }
+}

@@ -1,0 +1,148 @@
+import Base
+import Ledger
+import Policy
+import Protocols
+import Reactor
+import Telemetry
+
+/// What the session does about its client: limits, pressure, the wait before the banner, the tarpit; and how each of it is
+/// told and recorded.
+extension SMTPConnection {
+    /// Known good, trusted or logged in: served when others are not.
+    var isKnownClient: Bool {
+        defense.isExempt || session.authenticatedIdentity != nil
+            || loop.services.defense.clients.isKnownGood(client, now: loop.reactor.now)
+    }
+
+    // MARK: Before the banner
+
+    /// How long the banner is kept back from who is not known; nil: not at all.
+    var greetWait: Double? {
+        let wait = loop.services.defense.settings.current.greetWaitSeconds
+        guard wait > 0, !listener.implicitTLS, client != nil, !isKnownClient,
+            !loop.services.relayNetworks.contains(where: { $0.contains(peerAddress) }),
+            !loop.services.defense.pressure.state.sheds(.hold, known: false)
+        else { return nil }
+        return wait
+    }
+
+    func noteEarlyTalk(_ octets: Int) {
+        guard !defense.talkedEarly else { return }
+        defense.talkedEarly = true
+        loop.services.defense.clients.failed(client, now: loop.reactor.now)
+        loop.services.metrics.defense.earlyTalkers.add(1)
+        note(DefenseEvent(.score, .noted, detail: "the client spoke before the banner (\(octets) octets)"))
+    }
+
+    // MARK: MAIL
+
+    func refusalOfMail() -> Reply? {
+        let services = loop.services.defense
+        if !services.pressure.state.isCalm, var event = services.pressure.shed(.mail, known: isKnownClient) {
+            event.subject = sender
+            return refusing(event, PressureState.mailReply)
+        }
+        let limits = services.limits.current
+        let verdict = services.clients.message(client, limits, exempt: defense.isExempt, now: loop.reactor.now)
+        guard var event = LimitReplies.message(verdict, limits), let reply = event.reply else { return nil }
+        loop.services.metrics.defense.limits.add(.messageRate)
+        event.subject = sender
+        return refusing(event, reply)
+    }
+
+    // MARK: Tarpit
+
+    /// Counts a failure of the client; how long its answer is kept back where these rules are in force.
+    func tarpitDelay(_ rules: DomainDefense.Tarpit?) -> Double {
+        let services = loop.services.defense
+        let now = loop.reactor.now
+        guard let client, !defense.isExempt else { return 0 }
+        defer { services.clients.failed(client, now: now) }
+        guard let rules, rules.isOn, !rules.allow.contains(where: { $0.contains(client) }),
+            !services.greylist.exceptions.index.tarpit.contains(client)
+        else { return 0 }
+        return services.clients.tarpitDelay(client, maxSeconds: rules.maxSeconds, now: now)
+    }
+
+    /// Keeps an answer back; false when it must not be, and goes out at once.
+    func hold(_ ticket: Ticket, _ answer: Answer, seconds: Double, isRecipient: Bool) -> Bool {
+        let services = loop.services.defense
+        guard defense.held == nil else { return false }
+        guard !services.pressure.state.sheds(.hold, known: false), services.clients.hold(services.limits.current) else {
+            loop.services.metrics.defense.holdsSkipped.add(1)
+            return false
+        }
+        loop.services.metrics.defense.held.add(1)
+        loop.services.metrics.defense.heldDuration.observe(seconds: seconds)
+        defense.held = SessionDefense.Held(
+            ticket: ticket, answer: answer, until: loop.reactor.now.advanced(bySeconds: seconds),
+            isRecipient: isRecipient)
+        noteOnce(DefenseEvent(.tarpit, .slowed, detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
+        return true
+    }
+
+    /// The answer goes out now.
+    func releaseHeld() {
+        guard let held = defense.held else { return }
+        forgetHeld()
+        if held.isRecipient { advanceGate() } else { give(held.ticket, held.answer) }
+    }
+
+    func forgetHeld() {
+        guard defense.held != nil else { return }
+        defense.held = nil
+        loop.services.defense.clients.unhold()
+        loop.services.metrics.defense.held.add(-1)
+    }
+
+    // MARK: Telling and recording
+
+    /// A refusal with the id under which it is explained; recorded, counted, logged.
+    func refusing(
+        _ control: DefenseEvent.Control, _ effect: DefenseEvent.Effect, subject: [UInt8], detail: String, _ reply: Reply
+    ) -> Reply {
+        refusing(DefenseEvent(control, effect, subject: subject, detail: detail), reply)
+    }
+
+    func refusing(_ event: DefenseEvent, _ reply: Reply) -> Reply {
+        let id = defense.id ?? loop.ids.next(at: loop.reactor.wall)
+        defense.id = id
+        let told = reply.explained(by: id)
+        var event = event
+        event.reply = told
+        tally.refusal = told
+        note(event)
+        return told
+    }
+
+    /// One of these for a transaction is enough.
+    func noteOnce(_ event: DefenseEvent) {
+        let isKnown = defense.transaction.contains {
+            $0.control == event.control && $0.effect == event.effect && $0.subject == event.subject
+        }
+        if !isKnown { note(event) }
+    }
+
+    func note(_ event: DefenseEvent) {
+        var event = event
+        event.afterMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
+        defense.add(event)
+        loop.services.metrics.defense.count(event)
+        loop.services.log.info("defense") {
+            $0.add("id", (defense.id ?? ownID)?.text ?? [])
+            $0.add("peer", peer)
+            $0.add("control", event.control.rawValue)
+            $0.add("effect", event.effect.rawValue)
+            $0.add("subject", event.subject)
+            $0.add("detail", event.detail)
+        }
+    }
+
+    /// The transaction is over without a message.
+    func endTransaction() {
+        gate = []
+        if defense.held?.isRecipient == true { forgetHeld() }
+        chain?.abort()
+        body.filter = nil
+    }
+}

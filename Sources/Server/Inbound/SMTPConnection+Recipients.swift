@@ -1,0 +1,227 @@
+import Base
+import MailAuth
+import Policy
+import Protocols
+import Reactor
+import Telemetry
+
+/// RCPT, one command after the other: rate, directory, score, greylist, filters; and the tarpit before the answer.
+extension SMTPConnection {
+    func take(_ arrival: RecipientCase) {
+        var arrival = arrival
+        guard gate.isEmpty else { return gate.append(arrival) }
+        // Most need nothing that is not at hand.
+        if let answer = advance(&arrival) { return self.answer(arrival.ticket, answer) }
+        gate.append(arrival)
+        askFiltersOfFirst()
+    }
+
+    /// As far as it goes.
+    func advanceGate() {
+        while let first = gate.first {
+            var current = first
+            guard let answer = advance(&current) else {
+                gate[0] = current
+                return askFiltersOfFirst()
+            }
+            gate.removeFirst()
+            give(current.ticket, answer)
+            // The answer may have ended the session.
+            if defense.held != nil { return }
+        }
+    }
+
+    /// The answer, or nil when it has to wait.
+    private func advance(_ current: inout RecipientCase) -> Answer? {
+        // Each turn goes one stage further or returns.
+        while true {
+            switch current.stage {
+            case .arrived:
+                if let refusal = refusalByRate(of: current.address) { return .refused(refusal) }
+                switch look(up: current.address) {
+                case .known(let resolved): current.stage = .known(resolved)
+                case .refused(let result, let reply):
+                    return answerFailure(&current, refuse(result, reply), result)
+                }
+            case .known(let resolved):
+                guard let step = weigh(current, resolved) else { return nil }
+                switch step {
+                case .go(let stage): current.stage = stage
+                case .refused(let reply): return answerFailure(&current, refuse(.rejected, reply), .rejected)
+                }
+            case .weighed(let resolved, let score):
+                guard let step = greylist(current, resolved, score: score) else { return nil }
+                switch step {
+                case .go(let stage): current.stage = stage
+                case .refused(let reply): return refuse(.deferred, reply)
+                }
+            case .filtering: return nil
+            case .filtered(let resolved, let verdict): return answer(to: current, resolved, verdict)
+            case .held(let answer): return defense.held == nil ? answer : nil
+            }
+        }
+    }
+
+    enum GateStep {
+        case go(RecipientCase.Stage)
+        case refused(Reply)
+    }
+
+    // MARK: Rates
+
+    private func refusalByRate(of address: MailAddress) -> Reply? {
+        let services = loop.services.defense
+        let limits = services.limits.current
+        let verdict = services.clients.recipient(client, limits, exempt: defense.isExempt, now: loop.reactor.now)
+        guard var event = LimitReplies.recipient(verdict, limits), let reply = event.reply else { return nil }
+        loop.services.metrics.recipients.add(.deferred)
+        loop.services.metrics.defense.limits.add(.recipientRate)
+        event.subject = address.wire
+        return refusing(event, reply)
+    }
+
+    // MARK: Failures
+
+    /// The answer to a recipient that was not there or not to be had. Who tries many waits longer for each.
+    private func answerFailure(_ current: inout RecipientCase, _ answer: Answer, _ result: RecipientResult) -> Answer? {
+        guard result == .unknown || result == .relayDenied || result == .rejected, !isOwnMail else { return answer }
+        let policy = directory.policy(ofDomain: current.address.domain)?.defense.tarpit
+        let delay = tarpitDelay(policy)
+        guard delay > 0, hold(current.ticket, answer, seconds: delay, isRecipient: true) else { return answer }
+        current.stage = .held(answer)
+        return nil
+    }
+
+    // MARK: Score
+
+    /// What DNS lists, reverse DNS, HELO and early talk add up to; nil while something of it is being asked.
+    private func weigh(_ current: RecipientCase, _ resolved: ResolvedRecipient) -> GateStep? {
+        guard !isOwnMail, !defense.isExempt, !current.isPostmaster, let ip = client,
+            let rules = directory.policy(ofDomain: current.address.domain)?.defense, rules.wantsScore
+        else { return .go(.weighed(resolved, score: nil)) }
+        guard let evidence = evidence(of: ip, rules.score) else { return nil }
+        let score = ClientScore(evidence, rules.score)
+        count(score, evidence, rules.score)
+        let domain = current.address.domain
+        switch score.decision {
+        case .accept: break
+        case .quarantine: defense.junk.insert(domain)
+        case .reject:
+            guard let reply = score.reply, let event = score.event(subject: current.address.wire) else { break }
+            return .refused(refusing(event, reply))
+        }
+        if let event = score.event(subject: domain) { noteOnce(event) }
+        return .go(.weighed(resolved, score: score.total))
+    }
+
+    private func evidence(of ip: IPAddress, _ rules: DomainDefense.Score) -> ClientEvidence? {
+        var out = ClientEvidence(address: ip)
+        out.spokeEarly = defense.talkedEarly
+        out.heloName = session.heloName
+        out.helo = HELOFinding(session.heloName, client: ip, ownNames: [loop.services.hostname])
+        ensureInquiry()
+        guard var current = inquiry else { return out }
+        inquiry = nil
+        let check = DNSListCheck(ip, zones: rules.zones, explained: rules.explainedZones)
+        let lists = rules.lists.isEmpty ? nil : current.advance(check, memo: loop.memo, now: loop.reactor.now)
+        let reverse =
+            rules.reverseWeight == 0 ? nil : current.advance(IPRevCheck(ip), memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
+        var waits = false
+        switch lists {
+        case .verdict(let findings): out.lists = findings
+        case .wait(let questions):
+            waits = true
+            put(questions)
+        case .gaveUp, nil: break
+        }
+        switch reverse {
+        case .verdict(let found): out.reverse = found.result
+        case .wait(let questions):
+            waits = true
+            put(questions)
+        case .gaveUp, nil: break
+        }
+        return waits ? nil : out
+    }
+
+    // MARK: Greylist
+
+    private func greylist(_ current: RecipientCase, _ resolved: ResolvedRecipient, score: Int?) -> GateStep? {
+        let address = current.address
+        guard !isOwnMail, !current.isPostmaster, !sender.isEmpty,
+            let rules = directory.policy(ofDomain: address.domain)?.defense.greylist, rules.isOn
+        else { return .go(.filtering(resolved)) }
+        guard let results = clientResults() else { return nil }
+        let spf = results.known?.spf
+        let proven = spf.flatMap { $0.result == .pass ? $0.domain : nil }
+        guard let deferral = deferral(of: address, rules, score: score, proven) else {
+            return .go(.filtering(resolved))
+        }
+        return .refused(deferral)
+    }
+
+    /// What SPF came to for the client; nil while it is being asked.
+    private func clientResults() -> (known: MessageCheck.Client.Results?, Void)? {
+        ensureInquiry()
+        guard var current = inquiry else { return (nil, ()) }
+        if let known = current.client.known { return (known, ()) }
+        inquiry = nil
+        let step = current.advance(current.client, memo: loop.memo, now: loop.reactor.now)
+        inquiry = current
+        switch step {
+        case .verdict(let results): return (results, ())
+        case .gaveUp: return (nil, ())
+        case .wait(let questions):
+            put(questions)
+            return nil
+        }
+    }
+
+    // MARK: Waiting for facts
+
+    /// The first in line waits for DNS.
+    var gateWaitsForFacts: Bool {
+        switch gate.first?.stage {
+        case .known, .weighed: true
+        case .arrived, .filtering, .filtered, .held, nil: false
+        }
+    }
+
+    /// The time for it is over: what is not known speaks neither for nor against the client.
+    func stopGatheringForRecipients() {
+        inquiry?.giveUpWaiting()
+        advanceGate()
+    }
+
+    // MARK: Filters
+
+    /// The first in line has passed everything but the filters.
+    private func askFiltersOfFirst() {
+        guard let first = gate.first, case .filtering(let resolved) = first.stage else { return }
+        let ticket = first.ticket
+        askFilters(of: first.address) { connection, verdict in
+            guard connection.gate.first?.ticket == ticket else { return }
+            connection.gate[0].stage = .filtered(resolved, verdict)
+            connection.advanceGate()
+        }
+    }
+
+    private func answer(to current: RecipientCase, _ resolved: ResolvedRecipient, _ verdict: MilterVerdict) -> Answer {
+        switch verdict {
+        case .proceed, .accept, .discard: return accept(resolved)
+        case .refuse(let reply):
+            return refuse(reply.code >= 500 ? .rejected : .deferred, filtered(reply, current.address.wire))
+        }
+    }
+
+    private func count(_ score: ClientScore, _ evidence: ClientEvidence, _ rules: DomainDefense.Score) {
+        let metrics = loop.services.metrics.defense
+        metrics.observe(score: score.total)
+        for list in rules.lists {
+            guard let finding = evidence.lists.first(where: { $0.zone == list.zone }) else { continue }
+            if finding.outcome == .broken { metrics.listHits.add(.broken) }
+            if list.matches(finding) { metrics.listHits.add(list.weight > 0 ? .block : .welcome) }
+        }
+    }
+}

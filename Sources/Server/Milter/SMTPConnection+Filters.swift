@@ -1,0 +1,212 @@
+import Base
+import Ledger
+import MailAuth
+import Policy
+import Protocols
+import Reactor
+import Store
+import Telemetry
+
+/// What the session tells its filters, and what it does with their answers.
+extension SMTPConnection {
+    /// Made at the first MAIL of a session whose listener has filters.
+    private func filterChain() -> MilterChain? {
+        if let chain { return chain }
+        let servers = loop.services.defense.settings.current.milters[listener.session.kind] ?? []
+        guard !servers.isEmpty else { return nil }
+        let made = MilterChain(servers: servers, context: loop.filters, facts: filterFacts)
+        made.onDrain = { [weak self] in self?.filtersDrained() }
+        chain = made
+        return made
+    }
+
+    private var filterFacts: MilterConnectFacts {
+        var out = MilterConnectFacts()
+        out.hostname = loop.services.hostname
+        out.daemonName = Array(listener.label.text.utf8)
+        out.clientAddress = client
+        out.helo = session.heloName
+        out.began = tally.began
+        guard let c = loop.reactor.connection(for: token) else { return out }
+        out.clientPort = c.peer.port
+        out.localAddress = IPAddress(bytes: c.local.addressBytes)
+        if let tls = c.tlsInfo {
+            out.tlsVersion = Array(tls.version.utf8)
+            out.cipher = Array(tls.cipher.utf8)
+        }
+        return out
+    }
+
+    // MARK: The envelope
+
+    /// MAIL is answered as the filters say.
+    func askFilters(ofSender address: MailAddress?, _ ticket: Ticket) {
+        body.filter = nil
+        guard let chain = filterChain() else { return answer(ticket, .accepted) }
+        // HELO and TLS may have come since.
+        chain.facts = filterFacts
+        var mail = MilterMail(sender: sender)
+        if let size = session.declaredSize { mail.parameters = [Array("SIZE=\(size)".utf8)] }
+        mail.authenticated = session.authenticatedIdentity ?? []
+        let id = loop.ids.next(at: loop.reactor.wall)
+        filterID = id
+        mail.id = id.text
+        body.filter = chain
+        chain.mail(mail) { [weak self] verdict in
+            guard let self else { return }
+            guard case .refuse(let reply) = verdict else { return self.give(ticket, .accepted) }
+            let told = self.filtered(reply, self.sender)
+            self.chain?.abort()
+            self.give(ticket, .refused(told))
+        }
+    }
+
+    /// RCPT likewise.
+    func askFilters(of address: MailAddress, then proceed: @escaping (SMTPConnection, MilterVerdict) -> Void) {
+        guard let chain else { return proceed(self, .proceed) }
+        let wanted = directory.policy(ofDomain: address.domain)?.defense.milters ?? .all
+        chain.recipient(address.wire, filters: wanted) { [weak self] verdict in
+            guard let self else { return }
+            proceed(self, verdict)
+            self.pumpUnlessInTurn()
+        }
+    }
+
+    /// A refusal in a filter's words, with the id that explains it.
+    func filtered(_ reply: Reply, _ subject: [UInt8]) -> Reply {
+        let events = chain?.takeEvents() ?? []
+        return refusing(
+            .milter, Self.effect(of: reply), subject: subject, detail: Self.words(of: events), reply)
+    }
+
+    private static func effect(of reply: Reply) -> DefenseEvent.Effect {
+        reply.code == 421 ? .closed : reply.code >= 500 ? .refused : .deferred
+    }
+
+    private static func words(of events: [DefenseEvent]) -> String {
+        events.last.map { String(decoding: $0.detail, as: UTF8.self) } ?? "a filter refused"
+    }
+
+    private func filtersDrained() {
+        if let c = loop.reactor.connection(for: token) { pump(c) }
+    }
+
+    // MARK: The message
+
+    /// The end of a message that nothing else speaks against: the filters' last word.
+    func finishFiltering(_ judged: JudgedMessage) {
+        guard judged.message.filteredHeader != nil, let chain else { return store(judged) }
+        underFilter = judged.message
+        chain.endOfMessage { [weak self] outcome in
+            guard let self, let waiting = self.underFilter, waiting.id == judged.message.id else { return }
+            self.underFilter = nil
+            self.filtered(judged, outcome)
+            self.pumpUnlessInTurn()
+        }
+    }
+
+    private func filtered(_ judged: JudgedMessage, _ outcome: MilterOutcome) {
+        for event in outcome.events where event.effect != .refused && event.effect != .deferred { note(event) }
+        switch outcome.verdict {
+        case .refuse(let reply):
+            let told = refusing(
+                .milter, Self.effect(of: reply), subject: sender, detail: Self.words(of: outcome.events), reply)
+            refuse(judged, told, cause: "a filter refused it")
+        case .discard:
+            discard(judged)
+        case .proceed, .accept:
+            var judged = judged
+            apply(outcome.modifications, to: &judged.message)
+            guard !judged.message.isLost else {
+                return refuse(judged, StoreReplies.storeBusy, cause: "no room for the body a filter made")
+            }
+            guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
+            store(judged)
+        }
+    }
+
+    private func apply(_ changes: MilterModifications, to message: inout PendingMessage) {
+        guard !changes.isEmpty else { return }
+        if let header = changes.header { message.filteredHeader = header }
+        if let bytes = changes.body { replaceBody(of: &message, with: bytes) }
+        message.quarantine = changes.quarantine
+        switch changes.sender {
+        case .null:
+            message.envelope.sender = nil
+            sender = []
+        case .mailbox(let address):
+            message.envelope.sender = address
+            sender = address.wire
+        case nil: break
+        }
+        remove(changes.removedRecipients, from: &message)
+        for address in changes.addedRecipients { add(address, to: &message) }
+        if changes.header != nil || changes.body != nil { renewSigning(of: &message, changes.body) }
+    }
+
+    private func remove(_ addresses: [MailAddress], from message: inout PendingMessage) {
+        guard !addresses.isEmpty else { return }
+        let gone = Set(addresses.map { ASCII.lowercased($0.wire) })
+        let kept = message.envelope.recipients.indices.filter {
+            !gone.contains(ASCII.lowercased(message.envelope.recipients[$0].address.wire))
+        }
+        message.recipients = kept.filter { $0 < message.recipients.count }.map { message.recipients[$0] }
+        message.envelope.recipients = kept.map { message.envelope.recipients[$0] }
+    }
+
+    /// A filter of ours may send a copy anywhere.
+    private func add(_ address: MailAddress, to message: inout PendingMessage) {
+        switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: 0) {
+        case .deliver(let accounts, let forwards):
+            message.recipients.append(ResolvedRecipient(accounts: accounts, forwards: forwards))
+        case .notLocal: message.recipients.append(ResolvedRecipient(isRemote: true))
+        case .unknown, .disabled, .overQuota, .aliasLoop:
+            return note(
+                DefenseEvent(
+                    .milter, .noted, subject: address.wire, detail: "a filter added a recipient that takes no mail here"
+                ))
+        }
+        message.envelope.recipients.append(EnvelopeRecipient(address: address))
+    }
+
+    private func replaceBody(of message: inout PendingMessage, with bytes: [UInt8]) {
+        discard(message.content)
+        body.store.begin()
+        body.store.append(bytes.span)
+        if case .body(let content) = body.store.take() {
+            message.content = content
+        } else {
+            message.isLost = true
+        }
+    }
+
+    /// Our own signatures cover what leaves, not what came.
+    private func renewSigning(of message: inout PendingMessage, _ bytes: [UInt8]?) {
+        guard var order = message.signing, let header = message.filteredHeader else { return }
+        order.header = InboundHeader(own: header).index
+        if let bytes {
+            let hashers = BodyHashers(Array(order.hashes.keys))
+            hashers.feed(bytes.span)
+            order.hashes = hashers.finish()
+        }
+        message.signing = order
+    }
+
+    // MARK: Discarded
+
+    /// Taken and thrown away, because a filter said so: told as what it is.
+    private func discard(_ judged: JudgedMessage) {
+        let message = judged.message
+        discard(message.content)
+        loop.services.metrics.messages.add(listener.label, .discarded)
+        let reply = Reply(250, EnhancedStatus(2, 0, 0), "Ok: discarded as a filter asked").explained(by: message.id)
+        note(DefenseEvent(.milter, .discarded, subject: sender, detail: "the message was thrown away"))
+        if var record = judged.record {
+            record.cause = Array("discarded as a filter asked".utf8)
+            record.reply = reply
+            record.events = defense.transaction
+            loop.services.record(record, began: message.began, now: loop.reactor.now)
+        }
+        give(message.ticket, .refused(reply))
+    }
+}
