@@ -73,6 +73,21 @@ struct DefenseEventTests {
         #expect(try back(connection([])).events.isEmpty)
     }
 
+    /// More domains than texts are remembered of.
+    @Test func everyDomainsRulesAreItsOwn() {
+        for round in 0..<3 {
+            for minutes in 5..<45 {
+                var policy = DomainPolicy()
+                policy.defense.greylist.isOn = true
+                policy.defense.greylist.delaySeconds = minutes * 60
+                var read = DomainPolicy()
+                for text in PolicyText.differences(policy) { PolicyText.apply(text, to: &read) }
+                #expect(read == policy, "round \(round)")
+            }
+        }
+        #expect(PolicyText.differences(DomainPolicy()).isEmpty)
+    }
+
     @Test func aConnectionRefusedBeforeItsBannerIsExplained() throws {
         let event = DefenseEvent(
             .limit, .closed, detail: "21 connections from 192.0.2.7, 20 allowed", reply: Self.busy)

@@ -190,6 +190,26 @@ struct RandomRecords {
         out.dmarcExempt = flag() ? [Array("news.example".utf8)] : []
         out.maxMessageSize = maybe { _ in 4_096 }
         out.subaddressSeparator = maybe { _ in 0x2D }
+        out.defense = defense()
+        return out
+    }
+
+    private mutating func defense() -> DomainDefense {
+        var out = DomainDefense()
+        out.greylist.isOn = flag()
+        out.greylist.delaySeconds = 60 * Int.random(in: 5...480, using: &random)
+        out.greylist.earlyReply = pick(DomainDefense.Greylist.EarlyReply.allCases)
+        out.greylist.skipDomains = flag() ? [Array("shop.example".utf8)] : []
+        out.greylist.skipScore = maybe { Int.random(in: -9...9, using: &$0.random) }
+        out.tarpit.isOn = flag()
+        out.tarpit.maxSeconds = Int.random(in: 1...30, using: &random)
+        out.tarpit.allow = [AddressBlock(IPAddress(v4: 192, 0, 2, 0), prefix: 24)]
+        let zones = (0..<Int.random(in: 0...3, using: &random)).map { Array("zen\($0).example".utf8) }
+        out.score.lists = zones.map {
+            DomainDefense.DNSList(zone: $0, weight: pick([-5, -1, 1, 5]), codes: flag() ? [2...11] : [])
+        }
+        out.score.rejectAt = Int.random(in: 0...20, using: &random)
+        out.milters = pick([.all, .off, .named([Array("rspamd".utf8)])])
         return out
     }
 

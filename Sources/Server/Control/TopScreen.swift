@@ -96,7 +96,7 @@ package struct TopScreen {
             now.slowed.map {
                 [
                     Self.shown($0.client), "\($0.open)", "\($0.failures)", "\($0.refused)",
-                    Self.milliseconds($0.milliseconds * 1_000),
+                    $0.milliseconds == 0 ? "-" : Self.milliseconds($0.milliseconds * 1_000),
                 ]
             })
     }

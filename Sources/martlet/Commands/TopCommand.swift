@@ -142,11 +142,11 @@ private struct TopTerminal {
     private func draw(_ screen: TopScreen) {
         var size = winsize()
         let isKnown = ioctl(1, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 && size.ws_row > 1
-        show(screen.lines(width: isKnown ? Int(size.ws_col) : 80, height: isKnown ? Int(size.ws_row) - 1 : 23))
+        show(screen.lines(width: isKnown ? Int(size.ws_col) - 1 : 79, height: isKnown ? Int(size.ws_row) - 1 : 23))
     }
 
     private func show(_ lines: [String]) {
-        let text = lines.map { paint($0) + "\u{1B}[K\r\n" }.joined()
+        let text = lines.map { paint($0) + "\u{1B}[K\n" }.joined()
         Console.print("\u{1B}[H" + text + "\u{1B}[J")
     }
 
