@@ -102,7 +102,7 @@ final class SMTPConnection: ConnectionDriver {
             $0.add("listener", listener.label.text)
         }
         if listener.implicitTLS, let tls = listener.tls {
-            c.startTLSServer(tls.current)
+            c.startImplicitTLSServer(tls.current)
         } else if let wait = greetWait {
             defense.bannerDue = loop.reactor.now.advanced(bySeconds: wait)
             armDeadline(c)
