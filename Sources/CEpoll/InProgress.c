@@ -75,7 +75,10 @@ int32_t mt_slot_claim(void) {
     return 0;
 }
 
-void mt_slot_died(struct mt_slot *slot, int signal) {
+void mt_note_death(int signal) {
+    struct mt_slot *slot = mt_own_slot;
+    // Between two messages nobody is to blame.
+    if (!slot || !slot->kind) return;
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     slot->when = (int64_t)t.tv_sec;
@@ -87,7 +90,7 @@ static void on_death(int number, siginfo_t *info, void *context) {
     (void)context;
     // Somebody else's kill(2) is nobody's fault here.
     int is_own = info->si_code > 0 || info->si_pid == getpid();
-    if (is_own && mt_own_slot && mt_own_slot->kind) mt_slot_died(mt_own_slot, number);
+    if (is_own) mt_note_death(number);
     for (int i = 0; i < caught_count; i++)
         if (caught[i] == number) sigaction(number, &before[i], NULL);
     // Blocked until the return, then it ends the process, or does what it did before.

@@ -36,8 +36,8 @@ int32_t mt_slot_claim(void);
 /// On SIGILL, SIGTRAP, SIGSEGV, SIGBUS, SIGFPE and SIGABRT the thread that caused it notes it in its slot; then the signal
 /// does what it did before.
 int32_t mt_catch_deaths(void);
-/// The same as the handler does, for tests.
-void mt_slot_died(struct mt_slot *slot, int signal);
+/// Notes that the calling thread dies of `signal`, as the handler does.
+void mt_note_death(int signal);
 
 static inline int32_t mt_slot_begin(uint32_t kind, const uint8_t *fingerprint, const uint8_t *label, size_t n) {
     struct mt_slot *slot = mt_own_slot;
