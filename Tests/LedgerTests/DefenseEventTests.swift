@@ -121,6 +121,15 @@ struct DefenseEventTests {
         #expect(explanation.summary.contains("refused by \(control.rawValue): because"))
     }
 
+    @Test func whatHelpsMostComesFirst() throws {
+        let events = [
+            DefenseEvent(.tarpit, .slowed, detail: "2 s"), DefenseEvent(.score, .refused, detail: "9 of 8"),
+        ]
+        let explanation = try #require(Explanation.make([.connection(connection(events, commands: 3))]))
+        #expect(explanation.remedies.first?.contains("check lists") == true)
+        #expect(explanation.remedies.contains { $0.contains("martlet tarpit allow 192.0.2.7") })
+    }
+
     @Test func whatWasOnlyNotedNeedsNoRemedy() throws {
         let events = [
             DefenseEvent(.score, .noted, detail: "no reverse name"), DefenseEvent(.greylist, .passed, detail: "known"),

@@ -223,6 +223,22 @@ struct DefenseControlTests {
         again.state.stop()
     }
 
+    @Test func topIsToldOfTheQueue() throws {
+        var hooks = ControlDefenseHooks()
+        #expect(try answer(.top, hooks).status == ExitStatus.temporary)
+        hooks.top = {
+            var out = TopSnapshot()
+            out.hostname = "mx.example.org"
+            out.due = 99
+            return out
+        }
+        let json = output(try answer(.top, hooks, .json))
+        #expect(json.contains("\"hostname\":\"mx.example.org\""))
+        // Read from the store, which has none.
+        #expect(json.contains("\"due\":0"))
+        #expect(output(try answer(.top, hooks)).hasPrefix("martlet  on mx.example.org"))
+    }
+
     /// Of a network and of a proven domain; the id at the end of the reply is all that the operator has.
     @Test(arguments: [nil, "b.example"]) func whatWasPutOffIsReleasedByItsId(proven: String?) throws {
         let live = try Live(fixture.directory)

@@ -159,28 +159,6 @@ struct TopTests {
         #expect(top.refusals == [TopSnapshot.Refusal(control: "tarpit", effect: "slowed", count: 1)])
     }
 
-    @Test func pressureNamesEveryResource() {
-        var sample = PressureSample()
-        sample.descriptors = 980
-        sample.descriptorsMax = 1_024
-        sample.connectionsMax = 500
-        sample.writerQueue = 4
-        sample.dnsQuestions = 6
-        sample.diskFree = 1 << 30
-        var top = TopSnapshot()
-        top.fill(PressureState([.descriptors: .high, .lag: .elevated]), sample)
-        #expect(top.limiting == "descriptors")
-        #expect(top.pressure.count == PressureResource.allCases.count)
-        #expect(
-            top.pressure.filter { $0.level != "calm" } == [
-                .init(name: "descriptors", level: "high", figures: sample.figures(.descriptors)),
-                .init(name: "lag", level: "elevated", figures: sample.figures(.lag)),
-            ])
-        #expect(top.sessionsMax == 500 && top.storeQueue == 4 && top.dnsInFlight == 6 && top.diskFree == 1 << 30)
-        top.fill(.calm, sample)
-        #expect(top.limiting.isEmpty && top.pressure.allSatisfy { $0.level == "calm" })
-    }
-
     @Test func everyControlAndEffectHasItsLabel() {
         #expect(
             DefenseEvent.Control.allCases.map { DefenseControlLabel($0).text }

@@ -43,11 +43,12 @@ enum DefenseText {
 
     // MARK: Remedies
 
-    /// One for each control and recipient's domain that took something from the client or slowed it.
+    /// Of each control and recipient, first of what took something from the client, then of what slowed or changed it.
     static func remedies(_ events: [DefenseEvent], _ session: SessionFacts, _ id: String) -> [String] {
         var out: [String] = []
         var seen: Set<String> = []
-        for event in events where loss(event.effect) || event.effect == .slowed || event.effect == .modified {
+        let losses = events.filter { loss($0.effect) }
+        for event in losses + events.filter({ $0.effect == .slowed || $0.effect == .modified }) {
             for remedy in remedies(event, session, id) where seen.insert(remedy).inserted { out.append(remedy) }
         }
         return out

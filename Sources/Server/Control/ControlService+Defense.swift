@@ -197,13 +197,12 @@ extension ControlService {
     // MARK: top
 
     func top(_ format: ControlFormat) -> ControlWork {
-        guard let snapshot = hooks.defense.top() else {
-            return .done(.failed("the server has no figures yet; try again in a moment", ExitStatus.temporary))
-        }
-        let now = hooks.now()
-        return .read { [snapshot] (session) throws(StoreError) in
-            let queue = try session.queueCounts(at: now)
-            var snapshot = snapshot
+        let hooks = hooks
+        return .read { (session) throws(StoreError) in
+            guard var snapshot = hooks.defense.top() else {
+                return .failed("the server has no figures yet; try again in a moment", ExitStatus.temporary)
+            }
+            let queue = try session.queueCounts(at: hooks.now())
             snapshot.queued = queue.total
             snapshot.due = queue.due
             switch format {

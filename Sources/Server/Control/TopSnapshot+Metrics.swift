@@ -1,5 +1,4 @@
 package import Base
-package import Policy
 import Telemetry
 
 extension ServerMetrics {
@@ -47,24 +46,5 @@ extension ServerMetrics {
             }
         }
         return out
-    }
-}
-
-extension TopSnapshot {
-    /// What the pressure monitor saw last, with the level of every resource.
-    package mutating func fill(_ state: PressureState, _ sample: PressureSample) {
-        pressure = PressureResource.allCases.map {
-            Resource(name: "\($0)", level: "\(state.level(of: $0))", figures: sample.figures($0))
-        }
-        limiting = state.limiting.map { "\($0)" } ?? ""
-        sessionsMax = sample.connectionsMax
-        storeQueue = sample.writerQueue
-        dnsInFlight = sample.dnsQuestions
-        diskFree = sample.diskFree
-    }
-
-    /// The clients that are slowed most.
-    package mutating func fill(slowed rows: [ClientRow]) {
-        slowed = rows.prefix(Self.slowedMax).map { Slowed(ClientLine($0)) }
     }
 }
