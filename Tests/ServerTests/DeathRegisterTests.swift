@@ -82,8 +82,9 @@ import Testing
     @Test func forgetTakesOneOut() {
         var register = DeathRegister()
         _ = register.note([Self.death("x"), Self.death("y")])
-        #expect(register.forget(.inbound, Fingerprint(Array("x".utf8))))
-        #expect(!register.forget(.inbound, Fingerprint(Array("x".utf8))))
+        let first = register.forget(.inbound, Fingerprint(Array("x".utf8)))
+        let second = register.forget(.inbound, Fingerprint(Array("x".utf8)))
+        #expect(first && !second)
         #expect(register.entries.count == 1)
     }
 

@@ -24,7 +24,7 @@ import Testing
             InProgress.end()
             InProgress.begin(.delivery, print, label: Array(String(repeating: "long", count: 40).utf8))
             #expect(InProgressTable.deaths(file).isEmpty, "who works is not dead")
-            if let slot = mt_own_slot { mt_slot_died(slot, SIGILL) }
+            mt_note_death(SIGILL)
             let found = InProgressTable.deaths(file)
             #expect(found.count == 1)
             #expect(found.first?.kind == .delivery && found.first?.fingerprint == print)
@@ -33,6 +33,8 @@ import Testing
             #expect(found.first?.label.count == 47)
             // Between two messages a signal blames none.
             InProgress.end()
+            #expect(InProgressTable.deaths(file).isEmpty)
+            mt_note_death(SIGILL)
             #expect(InProgressTable.deaths(file).isEmpty)
         }
         busy.join()

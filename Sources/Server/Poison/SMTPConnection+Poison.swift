@@ -19,16 +19,20 @@ extension SMTPConnection {
         guard let poison = body.poison, let taken = body.takeSetAside() else {
             return refuseMessage(ticket, StoreReplies.storeFailed)
         }
-        let id = ownID ?? loop.ids.next(at: loop.reactor.wall)
+        // Filters have seen the envelope, and see no more.
+        chain?.abort()
+        let id = ownID ?? filterID ?? loop.ids.next(at: loop.reactor.wall)
+        filterID = nil
         let report = loop.ids.next(at: loop.reactor.wall)
         let message = poisoned(envelope, recipients, id, taken)
         let services = loop.services
         let handle = loop.reactor.handle
         let (token, began, facts) = (self.token, loop.reactor.now, sessionFacts)
-        let label = listener.label
+        let (label, events) = (listener.label, defense.events)
         let posted = poison.intake.finish(taken.body, message) { isKept in
-            let record = poison.settled(message, isKept, facts, services, report)
-            let delivered = handle.post { reactor in
+            var record = poison.settled(message, isKept, facts, services, report)
+            record.events = events.prefix(DefenseEvent.eventsMax - 1) + record.events
+            let delivered = handle.post { [record] reactor in
                 services.metrics.messages.add(label, isKept ? .accepted : .deferred)
                 services.record(record, began: began, now: reactor.now)
                 SMTPConnection.on(reactor, token)?.answered(
