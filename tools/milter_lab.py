@@ -92,6 +92,8 @@ class Filter:
 
     def die(self):
         """As if it were killed: nothing answers any more."""
+        # A thread that waits in accept keeps a closed socket alive.
+        self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         for peer in self.open:
             try:
@@ -251,7 +253,7 @@ def rspamd(folder, port, dns_port):
 options {{ pidfile = "{folder}/pid"; tempdir = "{folder}"; filters = "dkim"; local_addrs = []; history_file = "";
   url_tld = "{folder}/tld"; dns {{ nameserver = ["127.0.0.1:{dns_port}:1"]; timeout = 1s; retransmits = 1; }}
   control_socket = "{folder}/control mode=0600"; hs_cache_dir = "{folder}"; disable_hyperscan = true;
-  gtube_patterns = "all"; }}
+  enable_test_patterns = true; }}
 logging {{ type = "console"; level = "notice"; }}
 worker "rspamd_proxy" {{ bind_socket = "127.0.0.1:{port}"; count = 1; milter = yes; timeout = 20s;
   upstream "local" {{ default = yes; self_scan = yes; }} }}
