@@ -118,7 +118,7 @@ extension SMTPConnection {
         let rules = loop.services.directory.current.policy(ofDomain: domain)?.defense.tarpit
         let delay = tarpitDelay(rules)
         let refusal = Answer.refused(StoreReplies.badCredentials)
-        if delay > 0, hold(ticket, refusal, seconds: delay, isRecipient: false) {
+        if delay > 0, hold(ticket, refusal, of: triedUser, seconds: delay, isRecipient: false) {
             if let c = loop.reactor.connection(for: token) { armDeadline(c) }
             return
         }

@@ -65,7 +65,7 @@ extension SMTPConnection {
     }
 
     /// Keeps an answer back; false when it must not be, and goes out at once.
-    func hold(_ ticket: Ticket, _ answer: Answer, seconds: Double, isRecipient: Bool) -> Bool {
+    func hold(_ ticket: Ticket, _ answer: Answer, of subject: [UInt8], seconds: Double, isRecipient: Bool) -> Bool {
         let services = loop.services.defense
         guard defense.held == nil else { return false }
         guard !services.pressure.state.sheds(.hold, known: false), services.clients.hold(services.limits.current) else {
@@ -77,7 +77,7 @@ extension SMTPConnection {
         defense.held = SessionDefense.Held(
             ticket: ticket, answer: answer, until: loop.reactor.now.advanced(bySeconds: seconds),
             isRecipient: isRecipient)
-        noteOnce(DefenseEvent(.tarpit, .slowed, detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
+        noteOnce(DefenseEvent(.tarpit, .slowed, subject: subject, detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
         return true
     }
 

@@ -87,7 +87,9 @@ extension SMTPConnection {
         guard result == .unknown || result == .relayDenied || result == .rejected, !isOwnMail else { return answer }
         let policy = directory.policy(ofDomain: current.address.domain)?.defense.tarpit
         let delay = tarpitDelay(policy)
-        guard delay > 0, hold(current.ticket, answer, seconds: delay, isRecipient: true) else { return answer }
+        guard delay > 0,
+            hold(current.ticket, answer, of: current.address.wire, seconds: delay, isRecipient: true)
+        else { return answer }
         current.stage = .held(answer)
         return nil
     }
