@@ -82,6 +82,14 @@ package struct MilterHeader: Sendable {
         return out + block[tail]
     }
 
+    /// The block, ended by an empty line even when the message had none: a body may follow.
+    package var bytesBeforeBody: [UInt8] {
+        var out = bytes
+        guard tail.isEmpty else { return out }
+        if let last = out.last, last != ASCII.lf { out += [ASCII.cr, ASCII.lf] }
+        return out + [ASCII.cr, ASCII.lf]
+    }
+
     // MARK: Showing it
 
     /// What a filter that begins now is shown.

@@ -172,7 +172,9 @@ extension MilterChain {
         outcomeWaiter = nil
         var outcome = MilterOutcome(verdict: decided ?? .proceed)
         if decided == nil {
-            if header.isChanged { modifications.header = header.bytes }
+            // A message that ended within its header has no line that would keep a new body apart.
+            let made = modifications.body?.isEmpty == false ? header.bytesBeforeBody : header.bytes
+            if header.isChanged || made.count != header.octets { modifications.header = made }
             outcome.modifications = modifications
         }
         outcome.events = takeEvents()

@@ -124,6 +124,14 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("", "\r\n"), ("A: b", "A: b\r\n\r\n"), ("A: b\r\n", "A: b\r\n\r\n"), ("A: b\r\n\r\n", "A: b\r\n\r\n"),
+        ("A: b\n\n", "A: b\n\n"), ("A: b\r\nrubbish\r\n", "A: b\r\nrubbish\r\n\r\n"),
+    ])
+    func aBodyMayFollow(_ text: String, _ expected: String) {
+        #expect(MilterHeader(text.b).bytesBeforeBody == expected.b)
+    }
+
     /// Two filters that were shown the same header: what the first does moves nothing for the second.
     @Test func viewsStayWhatTheyWere() {
         var header = MilterHeader(Self.block.b)

@@ -230,6 +230,19 @@ enum DomainFilters {
         #expect(world.message()?.modifications.isEmpty == true)
     }
 
+    /// A message may end within its header; the body a filter gives it does not become part of that.
+    @Test func aNewBodyIsKeptApart() throws {
+        let world = try MilterWorld()
+        world.filter.answer = { letter, _ in
+            letter == "E" ? .say(F.packet("b", Array("new: body\r\n".utf8)) + F.packet("c")) : nil
+        }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient() == .proceed)
+        let outcome = try #require(world.message("", header: "From: a@x.example\r\n"))
+        #expect(outcome.modifications.header == Array("From: a@x.example\r\n\r\n".utf8))
+        #expect(outcome.modifications.body == Array("new: body\r\n".utf8))
+    }
+
     @Test func theNextFilterSeesWhatChanged() throws {
         let world = try MilterWorld([.tempfail, .tempfail])
         world.filters[0].answer = { letter, _ in
