@@ -541,6 +541,13 @@ def messages(s):
     with s.connect("127.4.3.1") as c:
         c.hello()
         s.taken(c.mail("a@sender.example"), "another address may")
+    got = []
+    for i in range(14):
+        with s.connect(f"127.4.6.{i + 1}") as c:
+            c.hello()
+            got.append(c.mail("a@sender.example"))
+    s.expect([r.code for r in got[:12]] == [250] * 12 and got[13].code == 451 and "network" in got[13].text,
+             "a /24 shares four times the rate of an address", got[11:])
     s.reload(smtp__rate_limit__messages_per_minute=0)
     with s.connect("127.4.2.1") as c:
         c.hello()
@@ -831,6 +838,21 @@ def tarpit(lab):
             time.sleep(0.3)
             gauges = {k: v for k, v in s.metrics().items() if "held" in k and v}
             s.expect(gauges, "a gauge of held sessions", "none is above 0")
+            slow.reply()
+        s.reload(smtp__max_held_sessions=1)
+        skipped = s.metric("martlet_tarpit_skipped_total")
+        with s.open("127.9.1.1") as one, s.open("127.9.1.1") as other:
+            one.socket.sendall(b"RCPT TO:<nobody@tar.example>\r\n")
+            time.sleep(0.2)
+            reply = other.rcpt("nobody@tar.example")
+            s.expect(reply.code == 550 and reply.seconds < 0.9, "no more are held than may be", reply)
+            reply = one.reply()
+            s.expect(reply.seconds > 0.9, "the one that is held stays so", reply)
+        more = s.metric("martlet_tarpit_skipped_total") - skipped
+        s.expect(more == 1, "and it is counted", more)
+        s.reload(smtp__max_held_sessions=100)
+        replies, _ = bad("127.9.1.1", 1)
+        s.expect(min(seconds(replies)) >= 1.95, "with more places it is held again", seconds(replies))
         s.set("tar.example", "tarpit_max_delay=1")
         replies, _ = bad("127.9.1.1", 2)
         s.expect(all(0.95 <= r < 1.9 for r in seconds(replies)), "a lower cap holds from the next reply on",
@@ -868,7 +890,12 @@ def score(lab):
     n.list("broken.lab.example", broken, "192.0.2.1")
     n.list("silent.lab.example", silent, "SERVFAIL")
     n.list("wl.lab.example", listed, "127.0.5.1")
-    with lab.server(names=True, domains=("in.example", "mild.example")) as s:
+    port, v6 = free_port(), "2001:db8::66"
+    nibbles = ".".join(reversed(socket.inet_pton(socket.AF_INET6, v6).hex()))
+    n.zone.put(f"{nibbles}.bl.lab.example", {"A": ["127.0.0.2"]})
+    listener = {"address": f"127.0.0.1:{port}", "kind": "mx", "tls": "none", "proxy_protocol": True}
+    with lab.server(names=True, domains=("in.example", "mild.example"), listeners=[listener],
+                    settings={"smtp.proxy_networks": ["127.0.0.1/32"]}) as s:
         to, mild = "user@in.example", "user@mild.example"
         s.taken(s.deliver(listed, to, helo=helo[listed]), "no list is asked by default")
         s.set("in.example", "lists=bl.lab.example=8", "score_reject=8")
@@ -880,6 +907,11 @@ def score(lab):
         s.expect(s.defended("score", "refused") > before, "counted as score/refused")
         s.taken(s.probe(clean, to, helo=helo[clean]), "a client that is not listed")
         s.taken(s.probe(listed, mild, helo=helo[listed]), "another domain asks no list")
+        with s.connect("127.0.0.1", port=port, first=f"PROXY TCP6 {v6} 2001:db8::25 4000 25\r\n".encode()) as c:
+            c.hello(), c.mail("a@sender.example")
+            reply = c.rcpt(to)
+        s.refused(reply, "a listed client of IPv6, behind a proxy", (550,), r"5\.7\.1 .*bl\.lab\.example", v6,
+                  control="score")
         s.taken(s.probe(listed, "postmaster@in.example", helo=helo[listed]), "postmaster takes it all the same")
         s.taken(s.probe(listed, "postmaster", helo=helo[listed]), "so does <postmaster>")
         with s.open(listed, helo=helo[listed]) as c:
