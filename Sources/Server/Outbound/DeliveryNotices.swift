@@ -29,6 +29,10 @@ final class DeliveryNotices: Sendable {
 
     /// nil: nobody is told.
     func make(_ notice: DeliveryNotice, _ session: any StoreReaderSession) throws(StoreError) -> AcceptRequest? {
+        // The original's header is parsed: whoever wrote it must not end us more than twice.
+        let id = notice.message.id.text
+        InProgress.begin(.report, Fingerprint(id), label: id)
+        defer { InProgress.end() }
         let wanted = factory.octetsWanted(for: notice)
         return make(notice, wanted > 0 ? try original(notice.message, wanted, session) : [])
     }
