@@ -72,6 +72,7 @@ final class Daemon {
             configuration, directory: directory, metrics: metrics, log: log, loops: loopHandles)
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
+            messageOctetsMax: configuration.smtp.maxMessageSize,
             relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
             defense: defense.services, poison: poison,

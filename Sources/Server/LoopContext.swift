@@ -11,6 +11,8 @@ import Telemetry
 struct ServerServices: Sendable {
     let hostname: [UInt8]
     let inlineBodyMax: Int
+    /// `smtp.max_message_size`.
+    let messageOctetsMax: Int
     let relayNetworks: [IPNetwork]
     let gateway: StoreGateway
     let directory: DirectoryPublisher
@@ -47,7 +49,10 @@ final class LoopContext {
         self.services = services
         self.reactor = reactor
         ids = MessageIDSource(loop: loop)
-        filters = MilterContext(reactor: reactor, metrics: services.metrics.milter, log: services.log)
+        var limits = MilterLimits()
+        limits.bodyMax = services.messageOctetsMax
+        filters = MilterContext(
+            reactor: reactor, metrics: services.metrics.milter, log: services.log, limits: limits)
     }
 }
 

@@ -65,6 +65,7 @@ extension SMTPConnection {
 
     /// Asks for whatever can be known to be wanted by now.
     func prepare() {
+        body.markInProgress()
         if let header = body.takeHeader() {
             preparedHeader = header
             // The client took its time for envelope and header; the checks have theirs from here.

@@ -27,6 +27,7 @@ extension SMTPConnection {
         out.clientAddress = client
         out.helo = session.heloName
         out.began = tally.began
+        if let reverse = lastClient?.client.known?.iprev { out.tell(reverse) }
         guard let c = loop.reactor.connection(for: token) else { return out }
         out.clientPort = c.peer.port
         out.localAddress = IPAddress(bytes: c.local.addressBytes)
@@ -74,7 +75,10 @@ extension SMTPConnection {
 
     /// A refusal in a filter's words, with the id that explains it.
     func filtered(_ reply: Reply, _ subject: [UInt8]) -> Reply {
-        let events = chain?.takeEvents() ?? []
+        var events = chain?.takeEvents() ?? []
+        let last = events.popLast()
+        for event in events { note(event) }
+        events = last.map { [$0] } ?? []
         return refusing(
             .milter, Self.effect(of: reply), subject: subject, detail: Self.words(of: events), reply)
     }
@@ -106,7 +110,10 @@ extension SMTPConnection {
     }
 
     private func filtered(_ judged: JudgedMessage, _ outcome: MilterOutcome) {
-        for event in outcome.events where event.effect != .refused && event.effect != .deferred { note(event) }
+        body.markInProgress()
+        // What the session itself tells of is not told twice.
+        let told: Set<DefenseEvent.Effect> = [.refused, .deferred, .closed]
+        for event in outcome.events where !told.contains(event.effect) || event.reply == nil { note(event) }
         switch outcome.verdict {
         case .refuse(let reply):
             let told = refusing(
@@ -200,7 +207,6 @@ extension SMTPConnection {
         discard(message.content)
         loop.services.metrics.messages.add(listener.label, .discarded)
         let reply = Reply(250, EnhancedStatus(2, 0, 0), "Ok: discarded as a filter asked").explained(by: message.id)
-        note(DefenseEvent(.milter, .discarded, subject: sender, detail: "the message was thrown away"))
         if var record = judged.record {
             record.cause = Array("discarded as a filter asked".utf8)
             record.reply = reply
@@ -208,5 +214,22 @@ extension SMTPConnection {
             loop.services.record(record, began: message.began, now: loop.reactor.now)
         }
         give(message.ticket, .refused(reply))
+    }
+}
+
+extension MilterConnectFacts {
+    /// What reverse DNS came to, when an earlier message of the session had it looked up.
+    fileprivate mutating func tell(_ reverse: AuthResults.IPRev) {
+        switch reverse.result {
+        case .pass:
+            clientName = reverse.name
+            clientPointer = reverse.name
+            resolved = .ok
+        case .fail:
+            clientPointer = reverse.name
+            resolved = .forged
+        case .temperror: resolved = .temporary
+        case .permerror, .absent, .softfail, .neutral, .policy: resolved = .fail
+        }
     }
 }

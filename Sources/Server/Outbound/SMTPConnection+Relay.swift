@@ -1,5 +1,6 @@
 import Base
 import Delivery
+import Handoff
 import MailAuth
 import Policy
 import Protocols
@@ -116,11 +117,15 @@ extension SMTPConnection {
         let handle = loop.reactor.handle
         let token = self.token
         let metrics = loop.services.metrics
+        let mark = body.mark
         let taken = loop.services.signers.run {
+            mark?.begin()
+            defer { InProgress.end() }
             let signed = order.carriedOut(results: results)
             let delivered = handle.post { reactor in
                 // Its client is gone: nothing was acknowledged, nothing is kept.
                 guard let connection = SMTPConnection.on(reactor, token) else { return }
+                mark?.begin()
                 proceed(connection, signed)
                 // What was answered on the spot has to go out: nobody else runs the session here.
                 if let c = reactor.connection(for: token) { connection.pump(c) }
