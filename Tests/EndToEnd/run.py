@@ -721,6 +721,160 @@ def test_failing_disk_is_never_answered_with_250(_, binary):
         s.cli("store", "verify")
 
 
+# -- defences: quick ones; tools/defense_lab.py drives each of them at length --------------------------------------------
+
+def told(client):
+    """(code, the id that ends the reply or None) of the next reply of a socket's file, the time it took, its text."""
+    begun = time.monotonic()
+    reply = read_replies(client, 1)[0]
+    found = re.search(r"\(([0-9A-Z]{13})\)$", reply)
+    return int(reply[:3]), found and found[1], time.monotonic() - begun, reply
+
+
+def reached(s, source="127.0.0.1", first=b"", port=None):
+    """A connection from `source` and its file; `first` goes before the banner is read."""
+    c = socket.create_connection(("127.0.0.1", port or s.mx), timeout=20, source_address=(source, 0))
+    if first:
+        c.sendall(first)
+    return c, c.makefile("rb")
+
+
+def envelope(s, source, to, sender="a@remote.example"):
+    """What RCPT is told, from `source`."""
+    c, f = reached(s, source)
+    with c:
+        assert told(f)[0] == 220
+        c.sendall(f"EHLO h.example\r\nMAIL FROM:<{sender}>\r\nRCPT TO:<{to}>\r\n".encode())
+        assert [r[:3] for r in read_replies(f, 2)] == ["250", "250"]
+        return told(f)
+
+
+def explained(s, identifier, *words):
+    deadline = time.monotonic() + 3
+    while (r := s.cli("explain", identifier, check=False)).returncode and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for word in words:
+        assert re.search(word, r.stdout.decode(), re.I), f"{word} is not in: {r.stdout.decode()} {r.stderr.decode()}"
+
+
+def reconfigure(s, **settings):
+    """New values, SIGHUP, and a wait until they are taken."""
+    with open(s.config) as f:
+        configuration = json.load(f)
+    for key, value in settings.items():
+        section, name = key.split("__")
+        configuration.setdefault(section, {})[name] = value
+    with open(s.config, "w") as f:
+        json.dump(configuration, f)
+    before = s.metric(r"martlet_config_reloads_total")
+    s.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while s.metric(r"martlet_config_reloads_total") == before:
+        assert time.monotonic() < deadline, "SIGHUP had no effect"
+        time.sleep(0.02)
+    assert s.metric(r'martlet_config_reloads_total.*"refused"') == 0
+
+
+def test_connections_of_an_address_are_limited_as_configured_now(_, binary):
+    with Server(binary, smtp__max_connections_per_ip=2) as s:
+        held = [reached(s, "127.1.0.1") for _ in range(2)]
+        assert all(told(f)[0] == 220 for _, f in held)
+        code, identifier, _, reply = told(reached(s, "127.1.0.1")[1])
+        assert code == 421 and identifier, reply
+        explained(s, identifier, "limit", r"127\.1\.0\.1")
+        assert told(reached(s, "127.1.0.2")[1])[0] == 220
+        reconfigure(s, smtp__max_connections_per_ip=3)
+        held.append(reached(s, "127.1.0.1"))
+        assert told(held[-1][1])[0] == 220
+        assert told(reached(s, "127.1.0.1")[1])[0] == 421
+        reconfigure(s, smtp__trusted_networks=["127.1.0.0/24"])
+        assert told(reached(s, "127.1.0.1")[1])[0] == 220
+
+
+def test_rate_of_messages_is_limited_as_configured_now(_, binary):
+    with Server(binary, smtp__rate_limit={"messages_per_minute": 2}) as s:
+        for _ in range(2):
+            assert envelope(s, "127.1.0.1", "alice@e2e.test")[0] == 250
+        c, f = reached(s, "127.1.0.1")
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+        read_replies(f, 1)
+        code, identifier, _, reply = told(f)
+        assert code == 451 and identifier, reply
+        # What a session did is recorded when it ends.
+        f.close(), c.close()
+        explained(s, identifier, "limit")
+        reconfigure(s, smtp__rate_limit={"messages_per_minute": 0})
+        assert envelope(s, "127.1.0.1", "alice@e2e.test")[0] == 250
+
+
+def test_greylisting_is_switched_and_released_at_run_time(s):
+    to = "alice@e2e.test"
+    assert envelope(s, "127.1.0.1", to)[0] == 250
+    s.cli("domain", "set", "e2e.test", "greylist=true", "greylist_delay=5")
+    code, identifier, _, reply = envelope(s, "127.1.0.1", to)
+    assert code == 450 and " 4.7.1 " in reply and identifier, reply
+    explained(s, identifier, "greylist")
+    assert envelope(s, "127.1.0.1", to)[0] == 450
+    assert b"127.1.0.0/24" in s.cli("greylist", "list").stdout
+    s.cli("greylist", "release", "--id", identifier)
+    assert envelope(s, "127.1.0.1", to)[0] == 250
+    assert envelope(s, "127.1.1.1", to)[0] == 450
+    s.cli("domain", "set", "e2e.test", "greylist=false")
+    assert envelope(s, "127.1.1.1", to)[0] == 250
+
+
+def test_tarpitting_slows_the_one_that_fails(s):
+    s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=1")
+    c, f = reached(s, "127.1.0.1")
+    told(f)
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+    read_replies(f, 2)
+    c.sendall(b"RCPT TO:<nobody@e2e.test>\r\n")
+    assert told(f)[0] == 550
+    c.sendall(b"RCPT TO:<nobody@e2e.test>\r\nRCPT TO:<alice@e2e.test>\r\nNOOP\r\n")
+    begun = time.monotonic()
+    assert envelope(s, "127.1.1.1", "alice@e2e.test")[2] < 0.9
+    assert [r[:3] for r in read_replies(f, 3)] == ["550", "250", "250"]
+    assert time.monotonic() - begun > 0.9, "nothing was slowed"
+    assert s.metric(r'martlet_defense_events_total.*"tarpit".*"slowed"') >= 1
+    assert b"127.1.0.1" in s.cli("tarpit", "list").stdout
+    s.cli("domain", "set", "e2e.test", "tarpit=false")
+    # Rules hold from the next message on.
+    c.sendall(b"RSET\r\nMAIL FROM:<a@remote.example>\r\n")
+    read_replies(f, 2)
+    c.sendall(b"RCPT TO:<nobody@e2e.test>\r\n")
+    assert told(f)[2] < 0.9
+
+
+def test_a_trusted_proxy_names_the_client(_, binary):
+    port = free_port()
+    with Server(binary, smtp__proxy_networks=["127.1.0.0/24"]) as s:
+        with open(s.config) as f:
+            configuration = json.load(f)
+        configuration["smtp"]["listeners"].append(
+            {"address": f"127.0.0.1:{port}", "kind": "mx", "tls": "none", "proxy_protocol": True})
+        with open(s.config, "w") as f:
+            json.dump(configuration, f)
+        s.stop()
+        s.start()
+        header = b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n"
+        c, f = reached(s, "127.1.0.1", header, port)
+        assert told(f)[0] == 220
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nDATA\r\n")
+        read_replies(f, 4)
+        c.sendall(message("proxied-1").replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        assert told(f)[0] == 250
+        assert b"[192.0.2.7]" in s.received("proxied-1")
+        _, f = reached(s, "127.1.1.1", header, port)
+        assert f.readline().startswith(b"421 ") and f.readline() == b""
+
+
+def test_top_shows_the_server(s):
+    assert s.cli("top", "--once").stdout
+    json.loads(s.cli("top", "--once", "--json").stdout)
+
+
 def test_public_conversations(s):
     runner = os.path.join(HERE, "..", "..", "..", "shared", "conformance", "tools", "smtp_vectors.py")
     if not os.path.exists(runner):
