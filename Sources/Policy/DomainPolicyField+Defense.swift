@@ -220,7 +220,7 @@ private enum DefenseText {
         var out: [AddressBlock] = []
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
             let word = part.filter { $0 != ASCII.space }
-            guard word.count <= 64, let block = AddressBlock(String(decoding: word, as: UTF8.self)),
+            guard word.count <= 64, let block = String(validating: word, as: UTF8.self).flatMap({ AddressBlock($0) }),
                 out.count < DomainPolicy.domainsMax
             else { return nil }
             if !out.contains(block) { out.append(block) }

@@ -32,6 +32,7 @@ import Testing
             "StoreSQLite", "ResolverUnbound", "CEpoll", "Synchronization", "Ledger", "Delivery", "Fetch",
         ],
         "martlet": [
+            "Synchronization",
             "Server", "Base", "Protocols", "Policy", "MailAuth", "Crypto", "Store", "Handoff", "Telemetry",
             "ResolverUnbound", "Ledger", "Delivery", "Fetch", "CEpoll", "ArgumentParser", "Foundation",
         ],

@@ -77,7 +77,10 @@ extension SMTPConnection {
         defense.held = SessionDefense.Held(
             ticket: ticket, answer: answer, until: loop.reactor.now.advanced(bySeconds: seconds),
             isRecipient: isRecipient)
-        noteOnce(DefenseEvent(.tarpit, .slowed, subject: subject, detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
+        noteOnce(
+            DefenseEvent(
+                .tarpit, .slowed, subject: subject,
+                detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
         return true
     }
 
@@ -97,16 +100,11 @@ extension SMTPConnection {
 
     // MARK: Telling and recording
 
-    /// A refusal with the id under which it is explained; recorded, counted, logged.
-    func refusing(
-        _ control: DefenseEvent.Control, _ effect: DefenseEvent.Effect, subject: [UInt8], detail: String, _ reply: Reply
-    ) -> Reply {
-        refusing(DefenseEvent(control, effect, subject: subject, detail: detail), reply)
-    }
-
-    func refusing(_ event: DefenseEvent, _ reply: Reply) -> Reply {
-        let id = defense.id ?? loop.ids.next(at: loop.reactor.wall)
-        defense.id = id
+    /// A refusal with the id under which it is explained: the session's, or the message's that it is about. Recorded,
+    /// counted, logged.
+    func refusing(_ event: DefenseEvent, _ reply: Reply, message: MessageID? = nil) -> Reply {
+        let id = message ?? defense.id ?? loop.ids.next(at: loop.reactor.wall)
+        if message == nil { defense.id = id }
         let told = reply.explained(by: id)
         var event = event
         event.reply = told

@@ -9,7 +9,8 @@ import Reactor
 extension SMTPConnection {
     /// Why the recipient is put off; nil: it is not.
     func deferral(
-        of address: MailAddress, _ rules: DomainDefense.Greylist, score: Int?, _ proven: [UInt8]?
+        of address: MailAddress, _ rules: DomainDefense.Greylist, score: Int?, _ proven: [UInt8]?,
+        message: MessageID? = nil
     ) -> Reply? {
         var attempt = Greylisting.Attempt(
             address: client, sender: sender, recipient: address.wire, domain: address.domain)
@@ -22,7 +23,7 @@ extension SMTPConnection {
             note(event)
             return nil
         }
-        return refusing(event, reply)
+        return refusing(event, reply, message: message)
     }
 
     /// The same at the end of data, for all recipients together: one that has to wait makes the message wait.
@@ -33,7 +34,7 @@ extension SMTPConnection {
         for recipient in message.envelope.recipients {
             let address = recipient.address
             guard let rules = directory.policy(ofDomain: address.domain)?.defense.greylist, rules.isOn else { continue }
-            guard let reply = deferral(of: address, rules, score: nil, proven) else { continue }
+            guard let reply = deferral(of: address, rules, score: nil, proven, message: message.id) else { continue }
             first = first ?? reply
         }
         return first

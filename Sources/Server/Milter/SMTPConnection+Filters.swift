@@ -80,7 +80,7 @@ extension SMTPConnection {
         for event in events { note(event) }
         events = last.map { [$0] } ?? []
         return refusing(
-            .milter, Self.effect(of: reply), subject: subject, detail: Self.words(of: events), reply)
+            DefenseEvent(.milter, Self.effect(of: reply), subject: subject, detail: Self.words(of: events)), reply)
     }
 
     private static func effect(of reply: Reply) -> DefenseEvent.Effect {
@@ -116,8 +116,9 @@ extension SMTPConnection {
         for event in outcome.events where !told.contains(event.effect) || event.reply == nil { note(event) }
         switch outcome.verdict {
         case .refuse(let reply):
-            let told = refusing(
-                .milter, Self.effect(of: reply), subject: sender, detail: Self.words(of: outcome.events), reply)
+            let event = DefenseEvent(
+                .milter, Self.effect(of: reply), subject: sender, detail: Self.words(of: outcome.events))
+            let told = refusing(event, reply, message: judged.message.id)
             refuse(judged, told, cause: "a filter refused it")
         case .discard:
             discard(judged)

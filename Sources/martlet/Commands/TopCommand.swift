@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Handoff
 import Server
 import Synchronization
 
@@ -45,8 +46,7 @@ struct TopCommand: ParsableCommand {
     private func blocks(_ source: TopSource, _ wait: Int) throws {
         var before = try source.snapshot()
         repeat {
-            usleep(UInt32(wait % 1_000) * 1_000)
-            sleep(UInt32(wait / 1_000))
+            Mailbox<Void>(capacity: 2).wait(timeoutMilliseconds: Int32(clamping: wait))
             let now = try source.snapshot()
             let screen = TopScreen(now: now, before: before)
             if output.json {
