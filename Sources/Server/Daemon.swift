@@ -93,6 +93,8 @@ final class Daemon {
         options.diskFreeMin = configuration.store.minFreeBytes
         do throws(StoreError) {
             let store = try SQLiteStore.open(path: configuration.store.path, options: options)
+            // Before anybody can ask: a directory that is not there yet would refuse mail for good.
+            directory.publish(store.initialSnapshot)
             store.start(observer: observer) { snapshot in
                 directory.publish(snapshot)
             }

@@ -149,8 +149,10 @@ final class WriterCore {
             connection.session.mark.directoryChanged = false
             snapshotDue = true
         }
-        // Before the answers: who added an account must find it at the next RCPT.
+        // Before the answers: who added an account must find it at the next RCPT, who filled one must not.
+        connection.session.publishUsage()
         publishSnapshot()
+        accounts = connection.session.mark.accounts
         for (message, answer) in zip(batch, answers) {
             switch (message, answer) {
             case (.accept(let request, let completion), .accepted): completion(.success(request.id))
@@ -160,8 +162,6 @@ final class WriterCore {
             case (.accept, .job), (.job, .accepted), (.wake, _): break
             }
         }
-        connection.session.publishUsage()
-        accounts = connection.session.mark.accounts
         shared.observer?.batchCommitted(
             StoreBatch(
                 requests: batch.count, octets: batchOctets, queueDepth: shared.gateway.writer.depth,
