@@ -6,6 +6,9 @@
 Prints the good clients' time from the final dot to its 250, alone and beside the others, the server's memory, sessions
 held and refusals by control. The others are processes of their own with the lowest priority, because they stand for
 machines elsewhere. Exits with 1 when the 99th percentile beside them is more than twice that alone, or good mail failed.
+
+The flood is paced: from ten thousand connections a second on, two cores that are client, server and disk at once have the
+disk's own fdatasync wait (TMPDIR=/dev/shm shows the server without it).
 """
 import argparse, json, os, random, re, resource, selectors, socket, subprocess, sys, time
 
@@ -201,6 +204,46 @@ def memory(pid):
     return int(words["Rss"]) // 1024, int(words["Pss"]) // 1024
 
 
+def threads(pid):
+    """CPU seconds of each thread by its name."""
+    out = {}
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat") as f:
+                name, rest = re.match(r"\d+ \((.*)\) (.*)", f.read(), re.S).groups()
+        except OSError:
+            continue
+        words = rest.split()
+        out[name] = out.get(name, 0) + (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return out
+
+
+def cpu(before, after, seconds):
+    each = {name: (after[name] - before.get(name, 0)) / seconds for name in after}
+    busy = sorted(((v, n) for n, v in each.items() if v > 0.005), reverse=True)
+    return f"{sum(each.values()):.2f} cores: " + ", ".join(f"{n} {v:.2f}" for v, n in busy[:6])
+
+
+def dropped():
+    """Packets that the kernel's queue had no room for; on loopback both ends share it, and the sender waits for its timer."""
+    with open("/proc/net/softnet_stat") as f:
+        return sum(int(line.split()[1], 16) for line in f)
+
+
+def quantile(before, after, name, share):
+    """Upper bound, in ms, of what that share of a histogram's values stayed below."""
+    counts = sorted((float(m[1].replace("+Inf", "inf")), after[s] - before.get(s, 0)) for s in after
+                    if (m := re.match(name + r'_bucket\{.*le="([^"]+)"', s)))
+    whole = counts[-1][1] if counts else 0
+    return next((edge * 1e3 for edge, n in counts if whole and n >= share * whole), 0)
+
+
+def inside(before, after):
+    """The server's own view of the time from the last byte to the 250, and of its commits."""
+    names = {"accept": "martlet_message_accept_duration_seconds", "commit": "martlet_commit_duration_seconds"}
+    return ", ".join(f"{what} p99 {quantile(before, after, name, 0.99):g} ms" for what, name in names.items())
+
+
 def good(o, server, seconds):
     """The good clients' report: a steady rate from a few addresses that were known good before."""
     r = subprocess.run([os.path.join(o.bench or o.bin, "martlet-bench"), "load", f"127.0.0.1:{server.port}", "--rate",
@@ -239,8 +282,8 @@ def siege(o):
         begun = s.metrics()
         print(f"start    RSS {memory(s.process.pid)[0]} MiB")
         quiet = good(o, s, o.seconds)
-        print(f"quiet    {summary(quiet)}; RSS {memory(s.process.pid)[0]} MiB", flush=True)
         between = s.metrics()
+        print(f"quiet    {summary(quiet)}; server: {inside(begun, between)}; RSS {memory(s.process.pid)[0]} MiB", flush=True)
         others = Others(o, s)
         try:
             deadline = time.monotonic() + 60
@@ -251,7 +294,10 @@ def siege(o):
             time.sleep(o.settle)
             print("others   " + "; ".join(f"{k}: {others.stats(k)}" for k in others.children), flush=True)
             at = {k: others.stats(k) for k in others.children}
+            middle, used, lost, from_then = s.metrics(), threads(s.process.pid), dropped(), time.monotonic()
             beside = good(o, s, o.seconds)
+            lost = dropped() - lost
+            work = cpu(used, threads(s.process.pid), time.monotonic() - from_then)
             after = s.metrics()
             rss, pss = memory(s.process.pid)
             print(f"siege    {summary(beside)}; RSS {rss} MiB, PSS {pss} MiB", flush=True)
@@ -260,6 +306,9 @@ def siege(o):
                 each = {k: now[k] - at[kind].get(k, 0) for k in now if k != "open"}
                 print(f"{kind:<8} {now.get('open')} open; a second: " + ", ".join(
                     f"{k} {v / o.seconds:.0f}" for k, v in each.items() if v))
+            print(f"server   {work}; {inside(middle, after)}; reactor turn p99 {quantile(middle, after, 'martlet_reactor_turn_seconds', 0.99):g} ms, "
+                  f"lag p99 {quantile(middle, after, 'martlet_reactor_lag_seconds', 0.99):g} ms; "
+                  f"kernel dropped {lost} packets; log {os.path.getsize(s.log) >> 20} MiB")
             held = {k: v for k, v in after.items() if re.search(r"held", k) and "bucket" not in k}
             print("held     " + (", ".join(f"{k} {v:g}" for k, v in held.items()) or "no such gauge"))
             print("refused  " + changed(between, after, r"martlet_defense_events_total|martlet_limit"))
