@@ -235,5 +235,11 @@ package final class Connection {
         reactor.armTimer(self, at)
     }
 
+    /// The deadline comes so soon, if it would come later.
+    package func hastenDeadline(afterSeconds seconds: Double) {
+        let at = reactor.now.advanced(bySeconds: seconds)
+        if let deadline, deadline > at { setDeadline(at) }
+    }
+
     package func clearDeadline() { deadline = nil }
 }

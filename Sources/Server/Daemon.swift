@@ -187,7 +187,9 @@ final class Daemon {
 
     private static func start(_ plan: LoopPlan) throws -> RunningLoop {
         var limits = ReactorLimits()
-        limits.connections = plan.configuration.smtp.maxConnections + ReactorLimits.spareConnections
+        limits.connections =
+            plan.configuration.smtp.maxConnections * (1 + filtersMax(plan.configuration))
+            + ReactorLimits.spareConnections
         limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 4)
         let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
         let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
@@ -207,6 +209,11 @@ final class Daemon {
             withExtendedLifetime(loop) { reactor.run() }
         }
         return RunningLoop(handle: handle, thread: thread)
+    }
+
+    /// Connections to filters that one session may hold.
+    private static func filtersMax(_ configuration: Configuration) -> Int {
+        Configuration.Listener.Kind.allCases.map { configuration.milterServers(for: $0).count }.max() ?? 0
     }
 
     private static func openOperatorListeners(

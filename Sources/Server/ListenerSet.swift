@@ -49,7 +49,8 @@ final class ListenerSet: Sendable {
                 index < inherited.count ? .inherited(inherited[index]) : .inet(try entry.address.socketAddress())
             try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
                 if context.isProxied { return loop.proxied(c, context) }
-                return loop.admit(c, client: IPAddress(bytes: c.peer.addressBytes), context)
+                let origin = ClientOrigin(address: IPAddress(bytes: c.peer.addressBytes), isKnown: true)
+                return loop.admit(c, origin, context)
             }
         }
     }

@@ -128,6 +128,7 @@ extension SMTPConnection {
     private func succeed(_ mechanism: AuthMechanismLabel, _ address: [UInt8]) {
         loop.services.metrics.authAttempts.add(mechanism, .success)
         loop.services.defense.clients.loggedIn(client, now: loop.reactor.now)
+        self.mechanism = Array(mechanism.text.utf8)
         loop.services.log.info("authenticated") {
             $0.add("peer", peer)
             $0.add("account", address)

@@ -20,6 +20,8 @@ final class SMTPConnection: ConnectionDriver {
     let peerAddress: [UInt8]
     /// nil: a Unix socket.
     let client: IPAddress?
+    /// Its address says who it is: false for what a proxy sends without saying for whom.
+    let isKnownByAddress: Bool
     var session: SMTPSession
     /// What was done to the client for defence, and what is known of it.
     var defense: SessionDefense
@@ -53,9 +55,14 @@ final class SMTPConnection: ConnectionDriver {
     var exchange: AuthExchange?
     /// Who the last login was for.
     var triedUser: [UInt8] = []
+    /// The one that the client logged in by.
+    var mechanism: [UInt8] = []
     var tally: SessionTally
     /// What ended the session before its time.
     private(set) var trouble: SessionClose?
+    /// RCPT commands are being worked through, and there may be more to do.
+    var isAdvancingGate = false
+    var gateHasNews = false
     private var closing = false
     /// The session is being run: what it is answered now it takes up by itself.
     private(set) var isInTurn = false
@@ -64,15 +71,15 @@ final class SMTPConnection: ConnectionDriver {
     /// The session has replies to get rid of before it reads on.
     private var awaitsDrain = false
 
-    /// `client`: who a trusted proxy says is at the other end; nil: who the socket says.
-    init(_ c: Connection, loop: LoopContext, listener: ListenerContext, client: IPAddress?, isExempt: Bool) {
+    init(_ c: Connection, loop: LoopContext, listener: ListenerContext, client: ClientOrigin, isExempt: Bool) {
         self.loop = loop
         self.listener = listener
         token = c.token
         tally = SessionTally(began: loop.reactor.now)
-        self.client = client
-        peer = client.map { Array($0.description.utf8) } ?? Array(c.peer.ipText.utf8)
-        peerAddress = client?.bytes ?? c.peer.addressBytes
+        self.client = client.address
+        isKnownByAddress = client.isKnown
+        peer = client.address.map { Array($0.description.utf8) } ?? []
+        peerAddress = client.address?.bytes ?? []
         defense = SessionDefense(isExempt: isExempt)
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
         let handle = loop.reactor.handle
@@ -219,6 +226,7 @@ final class SMTPConnection: ConnectionDriver {
     /// The server is stopping: a transaction under way may finish, then the peer is told so.
     func drain(_ c: Connection) {
         loop.isDraining = true
+        releaseHeld()
         pump(c)
     }
 
@@ -349,7 +357,8 @@ final class SMTPConnection: ConnectionDriver {
             return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds)
         }
         // While we owe the answer the peer's time does not run; an answer that is lost must not hold the place for ever.
-        if session.isSuspended { return c.setDeadline(afterSeconds: Self.owedSecondsMax) }
+        let isOwed = session.isSuspended || !gate.isEmpty || body.filterWantsPause
+        if isOwed { return c.setDeadline(afterSeconds: Self.owedSecondsMax) }
         c.setDeadline(afterSeconds: patienceSeconds)
     }
 
@@ -360,11 +369,16 @@ final class SMTPConnection: ConnectionDriver {
         return pressure.isCalm ? usual : pressure.idleSeconds(usual, known: isKnownClient)
     }
 
-    /// The pressure changed: who waits, waits by the new rules.
+    /// The pressure changed: nobody is held, and strangers who say nothing have less time left, never more.
     func pressureChanged(_ c: Connection) {
-        guard !closing else { return }
-        if loop.services.defense.pressure.state.sheds(.hold, known: false) { releaseHeld() }
-        pump(c)
+        let pressure = loop.services.defense.pressure.state
+        guard !closing, c.isOpen, !pressure.isCalm else { return }
+        if defense.held != nil, pressure.sheds(.hold, known: false) {
+            releaseHeld()
+            return pump(c)
+        }
+        guard defense.bannerDue == nil, pending == nil, gate.isEmpty, !session.isSuspended else { return }
+        c.hastenDeadline(afterSeconds: patienceSeconds)
     }
 }
 

@@ -873,7 +873,11 @@ def test_a_trusted_proxy_names_the_client(_, binary):
         assert told(f)[0] == 250
         assert b"[192.0.2.7]" in s.received("proxied-1")
         _, f = reached(s, "127.1.1.1", header, port)
-        assert f.readline().startswith(b"421 ") and f.readline() == b""
+        assert f.readline().startswith(b"421 ")
+            try:
+                assert f.readline() == b""
+            except ConnectionResetError:
+                pass  # What it sent was never read.
 
 
 def test_top_shows_the_server(s):

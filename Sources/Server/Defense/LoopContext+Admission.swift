@@ -7,11 +7,12 @@ import Telemetry
 
 /// Who is let in: before the banner, with no more work than a look into tables.
 extension LoopContext {
-    /// The driver of a new connection, or nil with `c.refusal` saying why. `client`: at the other end, as far as is known.
-    func admit(_ c: Connection, client: IPAddress?, _ listener: ListenerContext) -> (any ConnectionDriver)? {
+    /// The driver of a new connection, or nil with `c.refusal` saying why.
+    func admit(_ c: Connection, _ origin: ClientOrigin, _ listener: ListenerContext) -> (any ConnectionDriver)? {
+        let client = origin.address
         let defense = services.defense
-        let isExempt =
-            defense.isExempt(client) || services.relayNetworks.contains { $0.contains(client?.bytes ?? []) }
+        let mayRelay = origin.isKnown && services.relayNetworks.contains { $0.contains(client?.bytes ?? []) }
+        let isExempt = defense.isExempt(client) || mayRelay
         let isKnown = isExempt || defense.clients.isKnownGood(client, now: reactor.now)
         // Once for each connection that is not known: what is left of the descriptors is counted down by it.
         if !isKnown, let pressed = defense.pressure.shed(.connection, known: false) {
@@ -22,7 +23,7 @@ extension LoopContext {
         let verdict = defense.clients.enter(
             client, defense.limits.current, exempt: isExempt, shedUnknown: false, now: reactor.now)
         guard let event = LimitReplies.connection(verdict, defense.limits.current) else {
-            return SMTPConnection(c, loop: self, listener: listener, client: client, isExempt: isExempt)
+            return SMTPConnection(c, loop: self, listener: listener, client: origin, isExempt: isExempt)
         }
         services.metrics.connections.add(listener.label, verdict.result)
         if let limit = verdict.limit { services.metrics.defense.limits.add(limit) }
@@ -30,8 +31,13 @@ extension LoopContext {
         return nil
     }
 
-    /// A connection that a proxy made: who is behind it is asked first.
-    func proxied(_ c: Connection, _ listener: ListenerContext) -> ProxiedConnection {
+    /// A connection that a proxy made: who is behind it is asked first. Whoever is no proxy of ours is turned away at once.
+    func proxied(_ c: Connection, _ listener: ListenerContext) -> (any ConnectionDriver)? {
+        guard services.defense.proxies.contains(c.peer.addressBytes) else {
+            services.metrics.connections.add(listener.label, .proxy)
+            c.refusal = ProxiedConnection.refusal
+            return nil
+        }
         let peer = c.peer.ipText
         return ProxiedConnection(
             c, networks: services.defense.proxies,
@@ -44,14 +50,15 @@ extension LoopContext {
                 }
             },
             makeDriver: { [unowned self] c, header in
-                // Of its own accord (a health check) the proxy is its own client.
-                var client = IPAddress(bytes: c.peer.addressBytes)
-                switch header.origin {
-                case .proxy: break
-                case .client(let address, _): client = address
-                case .local: client = nil
-                }
-                return admit(c, client: client, listener) ?? RefusedConnection(c.refusal)
+                let proxy = IPAddress(bytes: c.peer.addressBytes)
+                let origin: ClientOrigin =
+                    switch header.origin {
+                    // Of its own accord (a health check), or not knowing for whom.
+                    case .proxy: ClientOrigin(address: proxy, isKnown: false)
+                    case .client(let address, _): ClientOrigin(address: address, isKnown: true)
+                    case .local: ClientOrigin(address: nil, isKnown: false)
+                    }
+                return admit(c, origin, listener) ?? RefusedConnection(c.refusal)
             })
     }
 
@@ -117,4 +124,12 @@ extension AdmissionVerdict {
         case .tooManyFailedLogins: .failedLogins
         }
     }
+}
+
+/// Who is at the other end of a connection.
+struct ClientOrigin {
+    /// nil: a Unix socket.
+    let address: IPAddress?
+    /// The address is the client's own, as far as anybody can know, and not that of a proxy that names nobody.
+    let isKnown: Bool
 }

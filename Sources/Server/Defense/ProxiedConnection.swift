@@ -16,6 +16,8 @@ package final class ProxiedConnection: ConnectionDriver {
     /// A proxy sends the header with the first segment.
     package static let waitSeconds = 5.0
 
+    package static let refusal = Array("421 4.7.0 This port is for a proxy; connection refused\r\n".utf8)
+
     private let isTrusted: Bool
     private let makeDriver: (Connection, ProxyHeader) -> any ConnectionDriver
     private let refused: (Refusal, String) -> Void
@@ -64,7 +66,7 @@ package final class ProxiedConnection: ConnectionDriver {
     /// A proxy in front of the wrong port, or a client on a port meant for proxies: both should be able to tell.
     private func refuse(_ c: Connection, _ refusal: Refusal, _ reason: String) {
         refused(refusal, reason)
-        c.write(ascii: "421 4.7.0 This port is for a proxy; connection refused\r\n")
+        c.write(Self.refusal)
         c.closeAfterFlush()
     }
 }

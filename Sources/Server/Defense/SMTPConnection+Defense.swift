@@ -67,7 +67,7 @@ extension SMTPConnection {
     /// Keeps an answer back; false when it must not be, and goes out at once.
     func hold(_ ticket: Ticket, _ answer: Answer, of subject: [UInt8], seconds: Double, isRecipient: Bool) -> Bool {
         let services = loop.services.defense
-        guard defense.held == nil else { return false }
+        guard defense.held == nil, !loop.isDraining else { return false }
         guard !services.pressure.state.sheds(.hold, known: false), services.clients.hold(services.limits.current) else {
             loop.services.metrics.defense.holdsSkipped.add(1)
             return false

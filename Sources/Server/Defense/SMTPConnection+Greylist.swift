@@ -33,8 +33,13 @@ extension SMTPConnection {
         var first: Reply?
         for recipient in message.envelope.recipients {
             let address = recipient.address
+            // RFC 5321 §4.5.1
+            if RecipientCase.isPostmaster(address) { continue }
             guard let rules = directory.policy(ofDomain: address.domain)?.defense.greylist, rules.isOn else { continue }
-            guard let reply = deferral(of: address, rules, score: nil, proven, message: message.id) else { continue }
+            guard
+                let reply = deferral(
+                    of: address, rules, score: defense.scores[address.domain], proven, message: message.id)
+            else { continue }
             first = first ?? reply
         }
         return first

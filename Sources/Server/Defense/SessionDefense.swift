@@ -19,6 +19,8 @@ struct SessionDefense {
     private(set) var transaction: [DefenseEvent] = []
     /// Receiving domains whose score sends the message to the junk folder.
     var junk: Set<[UInt8]> = []
+    /// What the client's score was for a receiving domain.
+    var scores: [[UInt8]: Int] = [:]
 
     struct Held {
         let ticket: Ticket
@@ -33,6 +35,7 @@ struct SessionDefense {
     mutating func beginTransaction() {
         transaction = []
         junk = []
+        scores = [:]
     }
 
     mutating func add(_ event: DefenseEvent) {

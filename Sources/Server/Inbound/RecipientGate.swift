@@ -10,8 +10,9 @@ struct RecipientCase {
         case known(ResolvedRecipient)
         /// The client may deliver; whether it has to come back later depends on who it is.
         case weighed(ResolvedRecipient, score: Int?)
-        /// The filters of the listener are asked.
+        /// The filters of the listener are to be asked.
         case filtering(ResolvedRecipient)
+        case asked
         case filtered(ResolvedRecipient, MilterVerdict)
         /// The answer is made and kept back for a while.
         case held(Answer)
@@ -27,9 +28,11 @@ struct RecipientCase {
     }
 
     // RFC 5321 §4.5.1: postmaster is always reachable.
-    var isPostmaster: Bool {
-        address.localpart.count == Self.postmaster.count
-            && zip(address.localpart, Self.postmaster).allSatisfy { $0 | 0x20 == $1 }
+    var isPostmaster: Bool { Self.isPostmaster(address) }
+
+    static func isPostmaster(_ address: MailAddress) -> Bool {
+        address.localpart.count == postmaster.count
+            && zip(address.localpart, postmaster).allSatisfy { $0 | 0x20 == $1 }
     }
 
     private static let postmaster = Array("postmaster".utf8)

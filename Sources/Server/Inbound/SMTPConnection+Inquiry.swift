@@ -9,7 +9,8 @@ import Telemetry
 extension SMTPConnection {
     /// Mail of our own: from a user who logged in, or from a network that may relay.
     var clientIsTrusted: Bool {
-        session.authenticatedIdentity != nil || loop.services.relayNetworks.contains { $0.contains(peerAddress) }
+        session.authenticatedIdentity != nil
+            || isKnownByAddress && loop.services.relayNetworks.contains { $0.contains(peerAddress) }
     }
 
     /// At MAIL: who the client is can be asked from here on.
@@ -20,7 +21,7 @@ extension SMTPConnection {
         ownID = nil
         isOwnMail = clientIsTrusted
         if isOwnMail {
-            let id = loop.ids.next(at: loop.reactor.wall)
+            let id = filterID ?? loop.ids.next(at: loop.reactor.wall)
             ownID = id
             body.purpose = .submit(now: loop.reactor.wall, id: id, domain: loop.services.hostname)
             body.extraHashes = [SubmissionSigner.bodyKey]
@@ -143,8 +144,7 @@ extension SMTPConnection {
             prepare()
             guard gateWaitsForFacts else { return }
             advanceGate()
-            if let c = loop.reactor.connection(for: token) { pump(c) }
-            return
+            return pumpUnlessInTurn()
         }
         pursueVerdict()
         if pending == nil, let c = loop.reactor.connection(for: token) { pump(c) }

@@ -8,26 +8,35 @@ import Telemetry
 /// RCPT, one command after the other: rate, directory, score, greylist, filters; and the tarpit before the answer.
 extension SMTPConnection {
     func take(_ arrival: RecipientCase) {
-        var arrival = arrival
-        guard gate.isEmpty else { return gate.append(arrival) }
-        // Most need nothing that is not at hand.
-        if let answer = advance(&arrival) { return self.answer(arrival.ticket, answer) }
         gate.append(arrival)
-        askFiltersOfFirst()
+        advanceGate()
     }
 
-    /// As far as it goes.
+    /// As far as it goes. Called again from within (an answer that came at once, an effect of an answer) it only makes
+    /// the loop go round once more.
     func advanceGate() {
+        gateHasNews = true
+        guard !isAdvancingGate else { return }
+        isAdvancingGate = true
+        defer { isAdvancingGate = false }
+        while gateHasNews {
+            gateHasNews = false
+            advanceFirst()
+        }
+    }
+
+    private func advanceFirst() {
         while let first = gate.first {
             var current = first
-            guard let answer = advance(&current) else {
+            let answer = advance(&current)
+            // What was asked meanwhile may have ended the transaction.
+            guard gate.first?.ticket == current.ticket else { return }
+            guard let answer else {
                 gate[0] = current
                 return askFiltersOfFirst()
             }
             gate.removeFirst()
             give(current.ticket, answer)
-            // The answer may have ended the session.
-            if defense.held != nil { return }
         }
     }
 
@@ -55,7 +64,10 @@ extension SMTPConnection {
                 case .go(let stage): current.stage = stage
                 case .refused(let reply): return refuse(.deferred, reply)
                 }
-            case .filtering: return nil
+            case .filtering(let resolved):
+                guard chain == nil else { return nil }
+                current.stage = .filtered(resolved, .proceed)
+            case .asked: return nil
             case .filtered(let resolved, let verdict): return answer(to: current, resolved, verdict)
             case .held(let answer): return defense.held == nil ? answer : nil
             }
@@ -105,6 +117,7 @@ extension SMTPConnection {
         let score = ClientScore(evidence, rules.score)
         count(score, evidence, rules.score)
         let domain = current.address.domain
+        defense.scores[domain] = score.total
         switch score.decision {
         case .accept: break
         case .quarantine: defense.junk.insert(domain)
@@ -186,7 +199,7 @@ extension SMTPConnection {
     var gateWaitsForFacts: Bool {
         switch gate.first?.stage {
         case .known, .weighed: true
-        case .arrived, .filtering, .filtered, .held, nil: false
+        case .arrived, .filtering, .asked, .filtered, .held, nil: false
         }
     }
 
@@ -202,6 +215,7 @@ extension SMTPConnection {
     private func askFiltersOfFirst() {
         guard let first = gate.first, case .filtering(let resolved) = first.stage else { return }
         let ticket = first.ticket
+        gate[0].stage = .asked
         askFilters(of: first.address) { connection, verdict in
             guard connection.gate.first?.ticket == ticket else { return }
             connection.gate[0].stage = .filtered(resolved, verdict)

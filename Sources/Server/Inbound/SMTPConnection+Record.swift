@@ -40,13 +40,21 @@ extension SMTPConnection {
         return out
     }
 
+    /// What filters changed after it was made.
+    func update(_ record: inout DecisionRecord?, _ judged: JudgedMessage) {
+        record?.sender = sender
+        record?.recipients = recipients(judged.message, judged.decision)
+        record?.recipientCount = judged.message.envelope.recipients.count
+    }
+
     private func recipients(_ message: PendingMessage, _ decision: MessageDecision) -> [DecisionRecord.Recipient] {
         zip(message.envelope.recipients, message.recipients).prefix(DecisionRecord.recipientsMax).map {
             recipient, resolved in
             let domain = recipient.address.domain
             let disposition = decision.entries.first { $0.domain == domain }?.disposition
             let isKept = !resolved.accounts.isEmpty && (decision.action == .accept || decision.action == .quarantine)
-            let isJunk = decision.quarantines(domain) || message.junk.contains(domain)
+            let isJunk =
+                decision.quarantines(domain) || message.junk.contains(domain) || message.quarantine != nil
             let folder = !isKept ? "" : isJunk ? "Junk" : "Inbox"
             return DecisionRecord.Recipient(
                 address: recipient.address.wire, domain: domain, action: disposition?.action ?? decision.action,

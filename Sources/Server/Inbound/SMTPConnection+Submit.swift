@@ -115,6 +115,7 @@ extension SMTPConnection {
     func refuseMessage(_ ticket: Ticket, _ reply: Reply) {
         inquiry = nil
         preparedHeader = nil
+        chain?.abort()
         loop.services.metrics.messages.add(listener.label, .deferred)
         loop.services.log.warning("message_refused") {
             $0.add("peer", peer)
@@ -141,7 +142,7 @@ extension SMTPConnection {
         let message = judged.message
         let envelope = message.envelope
         var origin = EnvelopeRecord(envelope, peer: peer)
-        origin.isSenderProven = isSenderProven(judged.results)
+        origin.isSenderProven = !message.hasOtherSender && isSenderProven(judged.results)
         var request = AcceptRequest(
             id: message.id, received: wall, sender: envelope.sender?.wire ?? [],
             trace: trace + (message.filteredHeader ?? []), body: message.content,
@@ -150,6 +151,7 @@ extension SMTPConnection {
         if let report = deliveredReport(message, request, wall) { request.reports = [report] }
         var record = judged.record
         record?.events = defense.transaction
+        if message.filteredHeader != nil { update(&record, judged) }
         if judged.message.junk.isEmpty, judged.message.quarantine == nil, judged.decision.action == .accept {
             loop.services.defense.clients.delivered(client, now: loop.reactor.now)
         }

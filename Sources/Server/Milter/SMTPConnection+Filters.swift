@@ -29,8 +29,11 @@ extension SMTPConnection {
         out.began = tally.began
         if let reverse = lastClient?.client.known?.iprev { out.tell(reverse) }
         guard let c = loop.reactor.connection(for: token) else { return out }
-        out.clientPort = c.peer.port
-        out.localAddress = IPAddress(bytes: c.local.addressBytes)
+        // Behind a proxy the connection's ends are not the client's.
+        if client?.bytes == c.peer.addressBytes {
+            out.clientPort = c.peer.port
+            out.localAddress = IPAddress(bytes: c.local.addressBytes)
+        }
         if let tls = c.tlsInfo {
             out.tlsVersion = Array(tls.version.utf8)
             out.cipher = Array(tls.cipher.utf8)
@@ -49,6 +52,7 @@ extension SMTPConnection {
         var mail = MilterMail(sender: sender)
         if let size = session.declaredSize { mail.parameters = [Array("SIZE=\(size)".utf8)] }
         mail.authenticated = session.authenticatedIdentity ?? []
+        mail.mechanism = mechanism
         let id = loop.ids.next(at: loop.reactor.wall)
         filterID = id
         mail.id = id.text
@@ -91,9 +95,8 @@ extension SMTPConnection {
         events.last.map { String(decoding: $0.detail, as: UTF8.self) } ?? "a filter refused"
     }
 
-    private func filtersDrained() {
-        if let c = loop.reactor.connection(for: token) { pump(c) }
-    }
+    /// In the midst of a read it ends with a look at what is full anyway.
+    private func filtersDrained() { pumpUnlessInTurn() }
 
     // MARK: The message
 
@@ -129,8 +132,19 @@ extension SMTPConnection {
                 return refuse(judged, StoreReplies.storeBusy, cause: "no room for the body a filter made")
             }
             guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
+            if judged.message.quarantine != nil, judged.message.leaves { return refuseToSend(judged) }
             store(judged)
         }
+    }
+
+    /// What a filter wants kept back must not leave, and there is no mailbox to keep it in: its sender is told.
+    private func refuseToSend(_ judged: JudgedMessage) {
+        let reason = judged.message.quarantine ?? []
+        let event = DefenseEvent(
+            .milter, .refused, subject: sender,
+            detail: "a filter wants it in quarantine, and it has recipients elsewhere: \(reason.shownText)")
+        let reply = Reply(550, EnhancedStatus(5, 7, 1), "A mail filter keeps the message from being sent")
+        refuse(judged, refusing(event, reply, message: judged.message.id), cause: "a filter keeps it back")
     }
 
     private func apply(_ changes: MilterModifications, to message: inout PendingMessage) {
@@ -142,9 +156,11 @@ extension SMTPConnection {
         case .null:
             message.envelope.sender = nil
             sender = []
+            message.hasOtherSender = true
         case .mailbox(let address):
             message.envelope.sender = address
             sender = address.wire
+            message.hasOtherSender = true
         case nil: break
         }
         remove(changes.removedRecipients, from: &message)
