@@ -874,10 +874,10 @@ def test_a_trusted_proxy_names_the_client(_, binary):
         assert b"[192.0.2.7]" in s.received("proxied-1")
         _, f = reached(s, "127.1.1.1", header, port)
         assert f.readline().startswith(b"421 ")
-            try:
-                assert f.readline() == b""
-            except ConnectionResetError:
-                pass  # What it sent was never read.
+        try:
+            assert f.readline() == b""
+        except ConnectionResetError:
+            pass  # What it sent was never read.
 
 
 def test_top_shows_the_server(s):
