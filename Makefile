@@ -8,7 +8,7 @@ SWIFT ?= swift
 BINARIES := .build/release
 
 .DEFAULT_GOAL := build
-.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install judges auth-lab auth-cost relay-crash relay-hostile relay-compare tls-lab reports interop dns-stall
+.PHONY: setup build release run test check fmt bench fuzz tsan asan docs clean compare crash hostile ci install judges auth-lab auth-cost relay-crash relay-hostile relay-compare tls-lab reports interop dns-stall defense-lab siege pressure-lab greylist-lab milter-lab poison-lab
 
 # Debian packages: libraries to build with, then tools that tests use.
 setup:
@@ -100,6 +100,31 @@ dns-stall: release bench
 
 relay-compare: release bench
 	tools/relay_compare.sh
+
+# Every defence by real clients, before and after its setting changes.
+defense-lab: release
+	tools/defense_lab.py --bin $(BINARIES)
+
+# Tarpitted, idle and flooding clients at once, beside good ones.
+siege: release
+	tools/siege.py --bin $(BINARIES)
+
+# Wants root (a small disk) and cc.
+pressure-lab: release
+	tools/pressure_lab.py --bin $(BINARIES)
+
+# Postfix as the sender that comes back; about six minutes. Wants root.
+greylist-lab: release
+	tools/greylist_lab.py --bin $(BINARIES) --peers $(PEERS)
+
+# Wants rspamd, opendkim, python3-dkim.
+milter-lab: release
+	/usr/bin/python3 tools/milter_lab.py --bin $(BINARIES)
+
+# A build whose marked messages trap it.
+poison-lab: setup
+	$(SWIFT) build -c release --scratch-path .build-trap --product martlet -Xswiftc -DMARTLET_TRAP
+	tools/poison_lab.py --bin .build-trap/release
 
 ci: check test tsan asan
 
