@@ -5,7 +5,8 @@
 
 Prints the good clients' time from the final dot to its 250, alone and beside the others, the server's memory, sessions
 held and refusals by control. The others are processes of their own with the lowest priority, because they stand for
-machines elsewhere. Exits with 1 when the 99th percentile beside them is more than twice that alone, or good mail failed.
+machines elsewhere. Exits with 1 when the 99th percentile beside them is more than twice that alone
+(before and after), or good mail failed. Wants a machine that does nothing else.
 
 The flood is paced: from ten thousand connections a second on, two cores that are client, server and disk at once have the
 disk's own fdatasync wait (TMPDIR=/dev/shm shows the server without it).
@@ -166,7 +167,7 @@ class Others:
         for kind, count, rate in (("idle", o.idle, 400), ("hammer", o.tarpit, 200), ("flood", 0, o.flood)):
             if count or (kind == "flood" and rate):
                 self.children[kind] = subprocess.Popen(
-                    ["nice", "-n", "19", sys.executable, os.path.abspath(__file__), "--attack", kind, "--port",
+                    [sys.executable, os.path.abspath(__file__), "--attack", kind, "--port",
                      str(server.port), "--count", str(count), "--flood", str(rate), "--report", self.path(kind)])
 
     def path(self, kind):
@@ -224,6 +225,13 @@ def cpu(before, after, seconds):
     return f"{sum(each.values()):.2f} cores: " + ", ".join(f"{n} {v:.2f}" for v, n in busy[:6])
 
 
+def busy():
+    """Seconds that all cores together worked, whoever for."""
+    with open("/proc/stat") as f:
+        words = [int(w) for w in f.readline().split()[1:9]]
+    return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def dropped():
     """Packets that the kernel's queue had no room for; on loopback both ends share it, and the sender waits for its timer."""
     with open("/proc/net/softnet_stat") as f:
@@ -246,11 +254,12 @@ def inside(before, after):
 
 def good(o, server, seconds):
     """The good clients' report: a steady rate from a few addresses that were known good before."""
+    begun, work = time.monotonic(), busy()
     r = subprocess.run([os.path.join(o.bench or o.bin, "martlet-bench"), "load", f"127.0.0.1:{server.port}", "--rate",
                         str(o.rate), "--duration", str(seconds), "--to", "user@siege.test", "--sources", str(o.sources),
                         "--messages-per-connection", "10", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        return json.loads(r.stdout)
+        return dict(json.loads(r.stdout), busy=(busy() - work) / (time.monotonic() - begun))
     except ValueError:
         raise SystemExit("martlet-bench: " + r.stderr.decode()[-500:])
 
@@ -258,7 +267,7 @@ def good(o, server, seconds):
 def summary(report):
     dot = report["latency_ms"].get("dot_250", {})
     return (f"{report['acknowledged']} messages, {report['failed']} failed, dot to 250: p50 {dot.get('p50')} ms, "
-            f"p99 {dot.get('p99')} ms, max {dot.get('max')} ms")
+            f"p99 {dot.get('p99')} ms, max {dot.get('max')} ms; {report['busy']:.2f} of {os.cpu_count()} cores busy")
 
 
 def p99(report):
@@ -318,14 +327,19 @@ def siege(o):
                 print(s.run("top", "--once").stdout.decode(errors="replace"))
         finally:
             others.stop()
-        ratio = p99(beside) / p99(quiet) if p99(quiet) else 0
-        time.sleep(2)
-        print(f"after    RSS {memory(s.process.pid)[0]} MiB, "
-              f"{sum(v for k, v in s.metrics().items() if k.startswith('martlet_smtp_sessions')):g} sessions")
-        lost = quiet["failed"] + beside["failed"]
+        deadline = time.monotonic() + 40
+        sessions = lambda: sum(v for k, v in s.metrics().items() if k.startswith("martlet_smtp_sessions"))
+        while sessions() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        again = good(o, s, o.seconds)
+        print(f"after    {summary(again)}; RSS {memory(s.process.pid)[0]} MiB")
+        # Before and after, since whatever else the machine does comes and goes.
+        alone = (p99(quiet) + p99(again)) / 2
+        ratio = p99(beside) / alone if alone else 0
+        lost = quiet["failed"] + beside["failed"] + again["failed"]
         met = ratio <= 2 and not lost and beside["acknowledged"] >= 0.98 * quiet["acknowledged"]
-        print(f"{'ok' if met else 'NOT MET'}: p99 {p99(quiet)} ms alone, {p99(beside)} ms in the siege, ratio {ratio:.2f}; "
-              f"{lost} good messages failed")
+        print(f"{'ok' if met else 'NOT MET'}: p99 {p99(quiet)} and {p99(again)} ms alone, {p99(beside)} ms in the siege, "
+              f"ratio {ratio:.2f}; {lost} good messages failed")
         return 0 if met else 1
 
 
@@ -349,6 +363,8 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if o.attack:
+        # Gives way to the server and to those who measure at once, as machines elsewhere would.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         return Attack(o.attack, int(o.port), int(o.count), o.flood).run(o.report)
     return siege(o)
 
