@@ -1,4 +1,5 @@
 import Base
+import Handoff
 
 extension Reactor {
     /// Tells the drivers and frees what was marked in this turn; what their callbacks mark is for the next.
@@ -15,6 +16,7 @@ extension Reactor {
             connections.remove(c.token)
             statistics.closed &+= 1
             c.driver.closed(c, c.closeReason ?? .local)
+            InProgress.end()
         }
         // A descriptor was given back.
         if lacksDescriptors { resumeListeners() }

@@ -52,11 +52,30 @@ package enum Application {
             switch signals.next() {
             case SIGHUP: daemon.reload()
             case SIGTERM, SIGINT:
-                daemon.drain(until: { signals.wait(milliseconds: 20) })
+                let stop = StopRequest(SystemTime().monotonic())
+                daemon.drain(until: {
+                    guard signals.wait(milliseconds: 20) else { return false }
+                    return stop.isInsistedOn(by: signals.next(), SystemTime().monotonic())
+                })
                 return
             default: return
             }
         }
+    }
+}
+
+/// A stop that was asked for, and whether somebody wants it at once. A terminal or a service manager signals the server and
+/// its supervisor, which passes it on: the same request comes twice. Pure.
+struct StopRequest {
+    static let echoSeconds = 2.0
+    private let asked: Instant
+
+    init(_ asked: Instant) { self.asked = asked }
+
+    /// Whether `signal` ends the wait for transactions under way.
+    func isInsistedOn(by signal: Int32, _ now: Instant) -> Bool {
+        guard signal == SIGTERM || signal == SIGINT else { return false }
+        return now.seconds(since: asked) >= Self.echoSeconds
     }
 }
 

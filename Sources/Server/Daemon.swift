@@ -124,17 +124,23 @@ final class Daemon {
 
     private func startLoops(_ configuration: Configuration) throws {
         defineReadings(configuration)
-        let inherited = ServiceManager.inheritedListeners()
+        let inherited = try ServiceManager.inheritedListeners(for: configuration)
         for index in 0..<configuration.reactorCount {
             let plan = LoopPlan(
                 index: index, configuration: configuration, services: services, listeners: listeners,
                 // The first loop takes the descriptors themselves, the others copies: each closes its own.
-                inherited: index == 0 ? inherited : inherited.map { mt_duplicate($0) },
+                inherited: index == 0 ? inherited : try inherited.map { try $0.map(Self.copy) },
                 operators: index == 0 ? operatorServices() : nil)
             let loop = try Self.start(plan)
             loops.append(loop)
             loopHandles.add(loop.handle)
         }
+    }
+
+    private static func copy(_ descriptor: Int32) throws -> Int32 {
+        let copy = mt_duplicate(descriptor)
+        guard copy >= 0 else { throw IOError("copy an inherited socket", -copy) }
+        return copy
     }
 
     /// What one loop is built from.
@@ -143,7 +149,8 @@ final class Daemon {
         let configuration: Configuration
         let services: ServerServices
         let listeners: ListenerSet
-        let inherited: [Int32]
+        /// For each listener; nil: it is to be opened.
+        let inherited: [Int32?]
         /// The first loop also serves metrics and control.
         let operators: OperatorServices?
     }

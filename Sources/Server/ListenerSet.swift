@@ -42,11 +42,11 @@ final class ListenerSet: Sendable {
 
     var summary: String { entries.map { "\($0.address)/\($0.context.label.text)" }.joined(separator: ",") }
 
-    func open(on reactor: Reactor, _ loop: LoopContext, inherited: [Int32]) throws {
-        for (index, entry) in entries.enumerated() {
+    func open(on reactor: Reactor, _ loop: LoopContext, inherited: [Int32?]) throws {
+        for (index, (entry, socket)) in zip(entries, inherited).enumerated() {
             let context = entry.context
             let target: ListenTarget =
-                index < inherited.count ? .inherited(inherited[index]) : .inet(try entry.address.socketAddress())
+                try socket.map { .inherited($0) } ?? .inet(try entry.address.socketAddress())
             try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
                 if context.isProxied { return loop.proxied(c, context) }
                 let origin = ClientOrigin(address: IPAddress(bytes: c.peer.addressBytes), isKnown: true)

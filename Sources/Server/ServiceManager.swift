@@ -1,4 +1,5 @@
 import CEpoll
+import Reactor
 
 /// The service manager's side of the process: readiness messages and sockets handed over, by systemd's documented
 /// protocols, or by `Supervisor`. Without either every call does nothing.
@@ -28,23 +29,84 @@ enum ServiceManager {
     static let socketsName = "MARTLET_LISTEN_FDS"
     static let parentName = "MARTLET_SUPERVISOR"
 
-    /// Listening sockets passed in at start: descriptors 3 and on, when `LISTEN_PID` is this process or the parent is our
-    /// supervisor.
-    static func inheritedListeners() -> [Int32] {
+    /// For each listener of the configuration the socket that was passed in for it at start, nil where it is to be opened
+    /// here. They are descriptors 3 and on, when `LISTEN_PID` is this process or the parent is our supervisor, and belong
+    /// to the listener whose address they have, whatever their order. One that is nobody's is refused: mail would be
+    /// waited for where nobody expects it, or not where it is expected.
+    static func inheritedListeners(for configuration: Configuration) throws -> [Int32?] {
+        let wanted = try configuration.smtp.listeners.map { try $0.address.socketAddress() }
+        let given = try inheritedDescriptors().map { fd in
+            guard let address = listeningAddress(fd) else {
+                throw StartupError.configuration("the inherited descriptor \(fd) is no listening TCP socket")
+            }
+            return (fd, address)
+        }
+        return try match(wanted, given)
+    }
+
+    /// Port 0 stands for any port of its address. Pure.
+    static func match(_ wanted: [SocketAddress], _ given: [(fd: Int32, address: SocketAddress)]) throws -> [Int32?] {
+        var out = [Int32?](repeating: nil, count: wanted.count)
+        let isSame = { (a: SocketAddress, b: SocketAddress) in a.addressBytes == b.addressBytes && a.port == b.port }
+        var left = given
+        // Who names a port comes before who takes any.
+        for anyPort in [false, true] {
+            for (index, address) in wanted.enumerated() where out[index] == nil && (address.port == 0) == anyPort {
+                let found = left.firstIndex {
+                    anyPort ? $0.address.addressBytes == address.addressBytes : isSame($0.address, address)
+                }
+                if let found { out[index] = left.remove(at: found).fd }
+            }
+        }
+        guard left.isEmpty else {
+            let strange = left.map { "\($0.address)" }.joined(separator: ", ")
+            throw StartupError.configuration(
+                "no listener of the configuration is for the inherited sockets at \(strange); "
+                    + "smtp.listeners and the service manager's sockets must name the same addresses")
+        }
+        return out
+    }
+
+    /// More are a mistake.
+    private static let inheritedMax = 1_024
+
+    private static func inheritedDescriptors() throws -> [Int32] {
         let isForUs = environmentInteger("LISTEN_PID") == Int(getpid())
-        guard let count = environmentInteger(hasSupervisor ? socketsName : "LISTEN_FDS"), hasSupervisor || isForUs,
-            (1...64).contains(count)
-        else { return [] }
+        guard hasSupervisor || isForUs else { return [] }
+        guard let text = environmentText(hasSupervisor ? socketsName : "LISTEN_FDS") else { return [] }
+        guard let count = Int(text), (0...inheritedMax).contains(count) else {
+            throw StartupError.configuration("\(text) is not a number of inherited sockets up to \(inheritedMax)")
+        }
         return (0..<count).map { Int32(3 + $0) }
     }
 
-    /// Whether the parent process is the supervisor that the environment names; a grandchild's is not.
-    static var hasSupervisor: Bool { environmentInteger(parentName) == Int(getppid()) }
-
-    /// The environment names a supervisor, which may be gone.
-    static var wasSupervised: Bool { environmentInteger(parentName) != nil }
-
-    private static func environmentInteger(_ name: String) -> Int? {
-        getenv(name).flatMap { Int(String(cString: $0)) }
+    /// nil: it is no listening socket of TCP.
+    static func listeningAddress(_ fd: Int32) -> SocketAddress? {
+        var isListening: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0, isListening != 0 else { return nil }
+        var storage = sockaddr_storage()
+        var length: UInt32 = 0
+        guard mt_local_address(fd, &storage, &length) >= 0 else { return nil }
+        return withUnsafeBytes(of: &storage) { raw in
+            let family = raw.loadUnaligned(as: sa_family_t.self)
+            let port = UInt16(bigEndian: raw.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+            // sin_addr is at offset 4, sin6_addr at 8.
+            switch Int32(family) {
+            case AF_INET: return SocketAddress(bytes: Array(raw[4..<8]), port: port)
+            case AF_INET6: return SocketAddress(bytes: Array(raw[8..<24]), port: port)
+            default: return nil
+            }
+        }
     }
+
+    /// The process id of the supervisor that the environment names, which may be gone.
+    static var supervisor: Int32? { environmentInteger(parentName).map { Int32(clamping: $0) } }
+
+    /// Whether the parent process is that one; a grandchild's is not.
+    static var hasSupervisor: Bool { supervisor == getppid() }
+
+    private static func environmentText(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+    private static func environmentInteger(_ name: String) -> Int? { environmentText(name).flatMap { Int($0) } }
 }

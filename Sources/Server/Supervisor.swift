@@ -31,10 +31,10 @@ package enum Supervisor {
 
     /// In the order of the configuration: the server takes them by their place.
     private static func open(_ configuration: Configuration, into sockets: inout [Int32]) throws {
-        let inherited = ServiceManager.inheritedListeners()
+        let inherited = try ServiceManager.inheritedListeners(for: configuration)
         let backend = try EpollBackend()
-        for (index, listener) in configuration.smtp.listeners.enumerated() {
-            var fd = index < inherited.count ? inherited[index] : -1
+        for (listener, socket) in zip(configuration.smtp.listeners, inherited) {
+            var fd = socket ?? -1
             if fd < 0 {
                 fd = backend.listen(.inet(try listener.address.socketAddress()), backlog: backlog)
                 guard fd >= 0 else { throw IOError("listen on \(listener.address)", -fd) }
@@ -50,8 +50,9 @@ package enum Supervisor {
 
     /// For the server: it ends, as on SIGTERM, when its supervisor does. False: that has ended already.
     package static func follow() -> Bool {
-        guard ServiceManager.hasSupervisor else { return !ServiceManager.wasSupervised }
-        return mt_die_with_parent(getppid(), SIGTERM) == 0
+        guard let parent = ServiceManager.supervisor else { return true }
+        // Against the id that it gave: asked for here, the parent may be another already.
+        return mt_die_with_parent(parent, SIGTERM) == 0
     }
 
     /// What the server is told besides what it inherits. systemd's LISTEN_PID cannot be known before the start.
@@ -68,14 +69,36 @@ package enum Supervisor {
     }
 }
 
-/// When a server that died is started again: at once, but not more often than five times in ten seconds. Pure.
+/// How a server ended, or that none could be started.
+package enum ServerEnd: Sendable, Equatable {
+    case exited(Int32)
+    case died(signal: Int32)
+    case notStarted(error: Int32)
+}
+
+/// When a server that ended is started again: one that died at once, but not more often than five times in ten seconds. What
+/// keeps a server from its start passes, once one has run here: the sockets are not given up for it. Pure.
 package struct RestartPacing: Sendable {
     static let deathsMax = 5
     static let windowSeconds = 10.0
     static let pauseSeconds = 5.0
+    /// EX_UNAVAILABLE, EX_SOFTWARE (no descriptor for signals) and EX_TEMPFAIL of sysexits(3).
+    static let passing: Set<Int32> = [69, 70, 75]
     private var deaths: [Instant] = []
+    private var hasRun = false
 
     package init() {}
+
+    /// Seconds to wait before the next start; nil: there is none.
+    package mutating func pause(after end: ServerEnd, _ now: Instant) -> Double? {
+        switch end {
+        case .died:
+            hasRun = true
+            return died(now)
+        case .exited(let status): return hasRun && Self.passing.contains(status) ? Self.pauseSeconds : nil
+        case .notStarted: return hasRun ? Self.pauseSeconds : nil
+        }
+    }
 
     /// Seconds to wait before the next start.
     package mutating func died(_ now: Instant) -> Double {
@@ -129,12 +152,6 @@ struct SupervisorLoop {
     private var isStopping = false
     private var restarts = 0
 
-    /// What is looked for while the server lives.
-    private enum End {
-        case exited(Int32)
-        case died(Int32)
-    }
-
     init(_ child: SupervisedChild, _ signals: Signals, _ output: SupervisorLog) {
         self.child = child
         self.signals = signals
@@ -143,24 +160,49 @@ struct SupervisorLoop {
 
     consuming func run(_ sockets: inout [Int32]) -> Int32 {
         while true {
-            pid = child.start(sockets)
-            let started = pid
-            guard started > 0 else {
-                output.line(.error, "cannot_start") { $0.add("reason", String(cString: strerror(-started))) }
-                return ExitStatus.unavailable
+            let end = runOnce(&sockets)
+            let seconds = isStopping ? nil : pacing.pause(after: end, SystemTime().monotonic())
+            guard let seconds else { return Self.status(end) }
+            restarts += 1
+            tell(end, seconds)
+            guard pause(seconds) else { return ExitStatus.success }
+        }
+    }
+
+    private mutating func runOnce(_ sockets: inout [Int32]) -> ServerEnd {
+        pid = child.start(sockets)
+        let started = pid
+        guard started > 0 else {
+            output.line(.error, "cannot_start") { $0.add("reason", String(cString: strerror(-started))) }
+            return .notStarted(error: -started)
+        }
+        output.line(.notice, "started") { $0.add("pid", Int(started)) }
+        return watch(&sockets)
+    }
+
+    private static func status(_ end: ServerEnd) -> Int32 {
+        switch end {
+        case .exited(let status): status
+        case .died(let signal): 128 + signal
+        case .notStarted: ExitStatus.unavailable
+        }
+    }
+
+    private func tell(_ end: ServerEnd, _ seconds: Double) {
+        let count = restarts
+        output.line(.error, "server_died") {
+            switch end {
+            case .died(let signal): $0.add("signal", SignalName.of(signal))
+            case .exited(let status): $0.add("status", Int(status))
+            case .notStarted(let error): $0.add("reason", String(cString: strerror(error)))
             }
-            output.line(.notice, "started") { $0.add("pid", Int(started)) }
-            switch watch(&sockets) {
-            case .exited(let status): return status
-            case .died(let signal):
-                if isStopping { return 128 + signal }
-                guard pause(after: signal) else { return ExitStatus.success }
-            }
+            $0.add("restarts", count)
+            $0.add("pause", seconds: seconds)
         }
     }
 
     /// Until the server has ended.
-    private mutating func watch(_ sockets: inout [Int32]) -> End {
+    private mutating func watch(_ sockets: inout [Int32]) -> ServerEnd {
         while true {
             switch signals.next() {
             case SIGCHLD:
@@ -176,22 +218,14 @@ struct SupervisorLoop {
         }
     }
 
-    private func reap() -> End? {
+    private func reap() -> ServerEnd? {
         var (status, signal): (Int32, Int32) = (0, 0)
         guard mt_reap(pid, &status, &signal) != 0 else { return nil }
-        return signal == 0 ? .exited(status) : .died(signal)
+        return signal == 0 ? .exited(status) : .died(signal: signal)
     }
 
     /// False: told to stop meanwhile.
-    private mutating func pause(after signal: Int32) -> Bool {
-        let seconds = pacing.died(SystemTime().monotonic())
-        restarts += 1
-        let count = restarts
-        output.line(.error, "server_died") {
-            $0.add("signal", SignalName.of(signal))
-            $0.add("restarts", count)
-            $0.add("pause", seconds: seconds)
-        }
+    private func pause(_ seconds: Double) -> Bool {
         let end = SystemTime().monotonic().advanced(bySeconds: seconds)
         while SystemTime().monotonic() < end {
             let left = end.seconds(since: SystemTime().monotonic())
