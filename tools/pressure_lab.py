@@ -328,7 +328,7 @@ def disk(o, folder):
         expect(server.limiting() == "disk", "the metric names disk", server.limiting())
         time.sleep(1)
         refused, deferred = server.send(strangers.next())[0], server.send("127.1.0.1")[0]
-        told(server, refused, "421 4.3.2", "disk")
+        told(server, refused, "452 4.3.1", "disk")
         expect(deferred.startswith("452 4.3.1"), "the good client comes in and is told to wait", deferred)
         expect("disk" in server.explain(deferred, "disk"), "explain names disk there too")
         logged(server, "disk")

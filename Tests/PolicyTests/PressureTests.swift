@@ -100,7 +100,8 @@ import Testing
     static let actions: [(PressureResource, PressureLevel, String)] = PressureResource.allCases.flatMap { resource in
         let isStore = resource == .disk || resource == .commit
         let rows: [(PressureLevel, String)] = [
-            (.calm, "----"), (.elevated, "ks--"), (.high, "kss-"), (.critical, isStore ? "kssk" : "ksss"),
+            (.calm, "----"), (.elevated, "ks--"), (.high, resource == .disk ? "ks--" : "kss-"),
+            (.critical, resource == .disk ? "ks-k" : isStore ? "kssk" : "ksss"),
         ]
         return rows.map { (resource, $0.0, $0.1) }
     }

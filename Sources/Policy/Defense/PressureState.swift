@@ -48,14 +48,15 @@ package struct PressureState: Sendable, Hashable {
     /// Whether `action` is given up for a client. `known`: it is known good, trusted or logged in.
     ///
     /// Elevated: nobody is held, silent clients that are not known are waited for less long. High: no new connections of
-    /// clients that are not known. Critical: no mail of theirs either, and nobody's when there is no room on the disk or
-    /// the store does not keep up, because then nothing could be kept.
+    /// clients that are not known, unless it is only the disk that is short. Critical: no mail of theirs either, and
+    /// nobody's when there is no room on the disk or the store does not keep up, because then nothing could be kept.
     package func sheds(_ action: PressureAction, known: Bool) -> Bool {
         if isCalm { return false }
         switch action {
         case .hold: return true
         case .idle: return !known
-        case .connection: return !known && level >= .high
+        // A connection takes no room on the disk: its mail is told what is wrong.
+        case .connection: return !known && setting(.disk, to: .calm).level >= .high
         case .mail:
             if level(of: .disk) == .critical || level(of: .commit) == .critical { return true }
             return !known && level == .critical
