@@ -12,6 +12,8 @@ package enum InProgress {
         case delivery
         /// A stored message that is being read for a report about it: its id.
         case report
+        /// A transaction before its message: the client's network, its HELO name and the sender.
+        case envelope
     }
 
     package static func begin(_ kind: Kind, _ fingerprint: Fingerprint, label: [UInt8]) {

@@ -184,6 +184,8 @@ final class Daemon {
         hooks.poison.folder = loaded.configuration.poisonFolder
         let poison = poison
         hooks.poison.changed = { poison.book.replace($0) }
+        hooks.poison.perform = { poison.intake.perform($0) }
+        hooks.poison.server = ControlPoisonHooks.Server(gateway: store.gateway, directory: directory)
         let reading = TopReading(
             metrics: metrics, defense: services.defense, gateway: store.gateway, resolver: resolver,
             hostname: hostname, started: started)

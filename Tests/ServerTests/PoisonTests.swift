@@ -27,7 +27,7 @@ import Testing
         let told = Told()
         let path = NSTemporaryDirectory() + "poison-\(UUID().uuidString.prefix(8))"
         let folder: PoisonFolder
-        let store: DirectStore
+        var store: DirectStore!
         var output: [UInt8] = []
         var complaint = ""
 
@@ -145,6 +145,136 @@ import Testing
         try FileManager.default.removeItem(atPath: f.folder.path)
         #expect(!f.keep(f.message(to: ["ann@our.test"], octets: 3), [1, 2, 3]))
         #expect(f.folder.make() == 0 && f.folder.messages().isEmpty)
+    }
+
+    @Test func aRecordThatCouldNotBeReadAgainIsRefused() throws {
+        let f = try Fixture()
+        let name = String(repeating: "x", count: 180) + "@our.test"
+        let message = f.message(to: (0..<6_000).map { "\($0)\(name)" }, octets: 3)
+        #expect(message.json.bytes.count > PoisonFolder.recordOctetsMax)
+        #expect(!f.keep(message, [1, 2, 3]))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: f.folder.path).isEmpty)
+        let some = f.message(to: (0..<3_000).map { "\($0)\(name)" }, octets: 3)
+        #expect(f.keep(some, [1, 2, 3]) && f.folder.messages() == [some])
+    }
+
+    @Test func whoIsGoneKeepsNoFile() throws {
+        let f = try Fixture()
+        let intake = PoisonIntake(folder: f.folder)
+        intake.start()
+        defer { intake.stop() }
+        // Their sessions ended and found no room to say so.
+        for _ in 0..<600 { intake.append(intake.open(), [1]) }
+        let body = intake.open()
+        intake.append(body, [1, 2, 3])
+        let kept = StoreAwait<Bool>()
+        let message = f.message(to: ["ann@our.test"], octets: 3)
+        #expect(intake.finish(body, message) { kept.give(.success($0)) })
+        #expect(try kept.wait().get())
+        #expect(f.folder.messages() == [message])
+    }
+
+    @Test func workIsDoneInTurn() throws {
+        let f = try Fixture()
+        let intake = PoisonIntake(folder: f.folder)
+        intake.start()
+        let order = Told()
+        for n in 0..<50 {
+            let posted = intake.perform {
+                var register = DeathRegister()
+                for _ in 0...n { _ = register.note([]) }
+                order.registers.withLock { $0.append(register) }
+            }
+            #expect(posted)
+        }
+        intake.stop()
+        #expect(order.registers.withLock { $0.count } == 50)
+    }
+
+    @Test func aLargeMessageIsReleasedInPieces() throws {
+        let f = try Fixture()
+        let octets = Self.b("A: b\r\n\r\n") + (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 &* 7 | 1) }
+        let message = f.message(to: ["ann@our.test"], octets: octets.count)
+        let intake = PoisonIntake(folder: f.folder)
+        intake.start()
+        let aside = intake.open()
+        intake.append(aside, octets)
+        let kept = StoreAwait<Bool>()
+        #expect(intake.finish(aside, message) { kept.give(.success($0)) })
+        #expect(try kept.wait().get())
+        intake.stop()
+        let directory = try f.store.write { (s) throws(StoreError) in try s.loadSnapshot() }
+        f.store = nil
+        let live = try SQLiteStore.open(path: f.path, options: SQLiteOptions())
+        live.start(observer: nil) { _ in }
+        let spooling = PoisonSpooling(folder: f.folder, gateway: live.gateway)
+        let body = try #require(spooling.body(of: message))
+        guard case .spooled(_, size: octets.count) = body else {
+            Issue.record("not through the spool")
+            return
+        }
+        #expect(spooling.accept(PoisonRelease(message, body: body, directory: directory).request) == nil)
+        var short = message
+        short.octets += 1
+        #expect(spooling.body(of: short) == nil, "an octet is missing")
+        live.stop()
+        f.store = try DirectStore(path: f.path)
+        let stored = try f.store.read { (s) throws(StoreError) in try s.wholeBody(of: message.id) }
+        #expect(stored == octets)
+        #expect(f.run(.release, 77) == 0 && f.folder.messages().isEmpty, "\(f.complaint)")
+        #expect(try f.inbox("ann@our.test").count == 1)
+    }
+
+    // MARK: Before the message
+
+    @Test func aTransactionIsKnownByItsEnvelope() throws {
+        let f = try Fixture()
+        let near = IPAddress(bytes: [192, 0, 2, 7])
+        let print = MessageFingerprint.ofEnvelope(
+            client: IPAddress(bytes: [192, 0, 2, 200]), helo: Self.b("helo"), sender: Self.b("eve@else.test"))
+        var register = DeathRegister()
+        let death = WorkerDeath(
+            kind: .envelope, fingerprint: print, signal: 4, when: Self.now, label: Self.b("eve@else.test"))
+        _ = register.note([death])
+        let once = f.service(register)
+        var body = body(once)
+        var entry = body.beginEnvelope(client: near, helo: Self.b("helo"), sender: Self.b("eve@else.test"))
+        #expect(entry == nil, "one death is none")
+        once.stop()
+        _ = register.note([death])
+        #expect(DeathRegister(encoded: register.encoded()) == register)
+        let service = f.service(register)
+        defer { service.stop() }
+        body = self.body(service)
+        entry = body.beginEnvelope(client: near, helo: Self.b("helo"), sender: Self.b("eve@else.test"))
+        #expect(entry?.deaths == 2)
+        for (client, helo, sender) in [
+            ([192, 0, 3, 7], "helo", "eve@else.test"), ([192, 0, 2, 7], "hel", "oeve@else.test"),
+            ([192, 0, 2, 7], "helo", "ann@else.test"),
+        ] as [([UInt8], String, String)] {
+            entry = body.beginEnvelope(client: IPAddress(bytes: client), helo: Self.b(helo), sender: Self.b(sender))
+            #expect(entry == nil)
+        }
+        #expect(f.folder.write(register) == 0)
+        #expect(f.run(.list) == 0 && f.text.contains("put off at MAIL") && f.text.contains("<eve@else.test>"))
+        let id = try #require(register.entries.first?.envelopeID)
+        #expect(f.run(.forget, id.rawValue) == 0, "\(f.complaint)")
+        #expect(f.folder.register().entries.isEmpty)
+    }
+
+    @Test func aMessageIsNotBlamedForTheNext() throws {
+        let f = try Fixture()
+        let service = f.service()
+        defer { service.stop() }
+        var body = body(service)
+        _ = body.beginEnvelope(client: nil, helo: [], sender: Self.b("eve@else.test"))
+        #expect(body.mark == nil)
+        body.begin()
+        body.append(Self.whole.span)
+        _ = body.take()
+        #expect(body.mark?.kind == .inbound, "its checks go on")
+        _ = body.beginEnvelope(client: nil, helo: [], sender: Self.b("ann@else.test"))
+        #expect(body.mark == nil)
     }
 
     // MARK: Arriving

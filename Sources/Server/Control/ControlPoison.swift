@@ -14,11 +14,22 @@ package struct ControlPoison: Sendable, Equatable {
     // How far it has come; never on the wire.
     /// Of the octets shown.
     var offset = 0
-    /// The store has it: the files may go, and the queue be told.
-    var isStored = false
+    var stage = Stage.look
     /// Mailboxes and queue rows it was given to.
     var mailboxes = 0
     var rows = 0
+
+    /// Of a release.
+    enum Stage: Sendable, Equatable {
+        /// Where the message is.
+        case look
+        /// It is set aside: the store is to get it.
+        case accept
+        /// It is held in the queue.
+        case unhold
+        /// The store has it: the files may go, and the queue be told.
+        case stored
+    }
 
     package init(_ verb: Verb, _ id: MessageID? = nil) {
         self.verb = verb

@@ -11,6 +11,18 @@ package struct ControlPoisonHooks: Sendable {
     package var folder: PoisonFolder?
     /// The register of deaths was changed on disk.
     package var changed: @Sendable (DeathRegister) -> Void = { _ in }
+    /// Runs what may block, one at a time: the folder and its register have one thread that changes them. False: no room.
+    package var perform: @Sendable (@escaping @Sendable () -> Void) -> Bool = {
+        $0()
+        return true
+    }
+    /// nil: no server runs, and the store is the command's own.
+    package var server: Server?
+
+    package struct Server: Sendable {
+        let gateway: StoreGateway
+        let directory: DirectoryPublisher
+    }
 
     package init() {}
 }
@@ -49,7 +61,14 @@ extension ControlService {
                     .text(SignalName.of(message.signal)),
                 ]
             }
-            for entry in folder.register().entries where entry.isPoison && entry.kind != .inbound {
+            for entry in folder.register().entries where entry.isPoison {
+                if let id = entry.envelopeID {
+                    rows.append([
+                        .text(ControlText.shown(id.text)), .text("put off at MAIL"),
+                        .text(ControlText.utc(entry.last)), .text("<\(ControlText.shown(entry.label))>"), .integer(0),
+                        .integer(0), .integer(entry.deaths), .text(SignalName.of(entry.signal)),
+                    ])
+                }
                 guard let id = entry.queuedID else { continue }
                 let held = try Self.queuedRows(id, session)
                 guard let first = held.first else { continue }
@@ -124,31 +143,66 @@ extension ControlService {
     private func poisonRelease(
         _ folder: PoisonFolder, _ request: ControlPoison, _ id: MessageID, _ format: ControlFormat
     ) -> ControlWork {
-        if request.isStored { return released(folder, request, id, format) }
-        return .write { (session) throws(StoreError) in
-            var request = request
-            if let message = folder.message(id) {
-                // It is there when an earlier release was cut short after the store had it.
-                if try session.message(id) == nil {
-                    guard let body = folder.body(id, from: 0, most: .max), body.count == message.octets else {
-                        return .failed("the octets of \(ControlText.shown(id.text)) cannot be read", ExitStatus.data)
-                    }
-                    let release = PoisonRelease(message, body: body, directory: try session.loadSnapshot())
-                    guard release.refused.isEmpty else { return Self.refusedRelease(id, release.refused) }
-                    try session.accept(release.request)
-                    request.mailboxes = release.request.local.count
-                    request.rows = release.request.remote.count
-                }
-            } else {
-                let rows = try Self.queuedRows(id, session)
-                let isOurs = folder.register().entries.contains { $0.isPoison && $0.queuedID == id }
-                guard isOurs, !rows.isEmpty else { return Self.noPoison(id) }
-                request.rows = try session.setHeld(rows.map(\.row), false)
+        switch request.stage {
+        case .look: findPoison(folder, request, id)
+        case .accept: acceptPoison(folder, request, id)
+        case .unhold:
+            .write { (session) throws(StoreError) in
+                var request = request
+                request.rows = try session.setHeld(try Self.queuedRows(id, session).map(\.row), false)
+                return Self.go(on: request, .stored)
             }
-            request.isStored = true
-            var answer = ControlAnswer()
-            answer.next = .poison(request)
-            return answer
+        case .stored: .apart { self.released(folder, request, id, format) }
+        }
+    }
+
+    private static func go(on request: ControlPoison, _ stage: ControlPoison.Stage) -> ControlAnswer {
+        var request = request
+        request.stage = stage
+        var answer = ControlAnswer()
+        answer.next = .poison(request)
+        return answer
+    }
+
+    private func findPoison(_ folder: PoisonFolder, _ request: ControlPoison, _ id: MessageID) -> ControlWork {
+        .read { (session) throws(StoreError) in
+            if folder.message(id) != nil {
+                // It is there when an earlier release was cut short after the store had it.
+                return Self.go(on: request, try session.message(id) == nil ? .accept : .stored)
+            }
+            let isOurs = folder.register().entries.contains { $0.isPoison && $0.queuedID == id }
+            guard isOurs, try !Self.queuedRows(id, session).isEmpty else { return Self.noPoison(id) }
+            return Self.go(on: request, .unhold)
+        }
+    }
+
+    private func acceptPoison(_ folder: PoisonFolder, _ request: ControlPoison, _ id: MessageID) -> ControlWork {
+        let unreadable = ControlAnswer.failed(
+            "the octets of \(ControlText.shown(id.text)) cannot be read, or the store takes none now", ExitStatus.data)
+        guard let server = hooks.poison.server else {
+            // The store is ours alone: nobody waits behind a large message.
+            return .write { (session) throws(StoreError) in
+                guard let message = folder.message(id), let body = folder.body(id, from: 0, most: .max),
+                    body.count == message.octets
+                else { return unreadable }
+                let release = PoisonRelease(message, body: .inline(body), directory: try session.loadSnapshot())
+                guard release.refused.isEmpty else { return Self.refusedRelease(id, release.refused) }
+                try session.accept(release.request)
+                return Self.go(on: release.counted(in: request), .stored)
+            }
+        }
+        return .apart {
+            let spooling = PoisonSpooling(folder: folder, gateway: server.gateway)
+            guard let message = folder.message(id) else { return Self.noPoison(id) }
+            let directory = server.directory.current
+            let plan = PoisonRelease(message, body: .inline([]), directory: directory)
+            guard plan.refused.isEmpty else { return Self.refusedRelease(id, plan.refused) }
+            guard let body = spooling.body(of: message) else { return unreadable }
+            let release = PoisonRelease(message, body: body, directory: directory)
+            if let error = spooling.accept(release.request) {
+                return ControlAnswer(error, "message \(ControlText.shown(id.text))")
+            }
+            return Self.go(on: release.counted(in: request), .stored)
         }
     }
 
@@ -161,7 +215,7 @@ extension ControlService {
 
     private func released(
         _ folder: PoisonFolder, _ request: ControlPoison, _ id: MessageID, _ format: ControlFormat
-    ) -> ControlWork {
+    ) -> ControlAnswer {
         let wasAside = folder.message(id) != nil
         if wasAside { _ = folder.remove(id) }
         // Queued mail is tried anew, also after the next start.
@@ -171,32 +225,36 @@ extension ControlService {
             JSONMember("id", .text(ControlText.shown(id.text))), JSONMember("mailboxes", .integer(request.mailboxes)),
             JSONMember("queued", .integer(request.rows)),
         ]
-        return .done(
-            Self.changed(
-                "released \(ControlText.shown(id.text)): \(request.mailboxes) mailboxes, \(request.rows) queued recipients",
-                members, format))
+        return Self.changed(
+            "released \(ControlText.shown(id.text)): \(request.mailboxes) mailboxes, \(request.rows) queued recipients",
+            members, format)
     }
 
     // MARK: Delete and forget
 
     private func poisonDelete(_ folder: PoisonFolder, _ id: MessageID, _ format: ControlFormat) -> ControlWork {
-        guard folder.message(id) != nil, folder.remove(id) else { return .done(Self.noPoison(id)) }
-        return .done(
-            Self.changed(
-                "deleted \(ControlText.shown(id.text))", [JSONMember("id", .text(ControlText.shown(id.text)))], format))
+        .apart {
+            guard folder.message(id) != nil, folder.remove(id) else { return Self.noPoison(id) }
+            return Self.changed(
+                "deleted \(ControlText.shown(id.text))", [JSONMember("id", .text(ControlText.shown(id.text)))], format)
+        }
     }
 
     /// Mail like this is worked on again: the fault is mended.
     private func poisonForget(_ folder: PoisonFolder, _ id: MessageID, _ format: ControlFormat) -> ControlWork {
-        let fingerprint = folder.message(id)?.fingerprint
-        let count = forget(folder) { $0.queuedID == id || ($0.kind == .inbound && $0.fingerprint == fingerprint) }
-        guard count > 0 else { return .done(Self.noPoison(id)) }
-        return .done(
-            Self.changed(
+        .apart {
+            let fingerprint = folder.message(id)?.fingerprint
+            let count = forget(folder) {
+                $0.queuedID == id || $0.envelopeID == id || ($0.kind == .inbound && $0.fingerprint == fingerprint)
+            }
+            guard count > 0 else { return Self.noPoison(id) }
+            return Self.changed(
                 "mail like \(ControlText.shown(id.text)) is taken as any other again",
-                [JSONMember("id", .text(ControlText.shown(id.text)))], format))
+                [JSONMember("id", .text(ControlText.shown(id.text)))], format)
+        }
     }
 
+    /// On the one thread that changes the register.
     @discardableResult
     private func forget(_ folder: PoisonFolder, _ isMeant: (DeathRegister.Entry) -> Bool) -> Int {
         var register = folder.register()
@@ -210,7 +268,23 @@ extension ControlService {
 
 extension DeathRegister.Entry {
     /// The queued message; nil: it is none.
-    var queuedID: MessageID? {
-        kind == .inbound ? nil : MessageID(text: Array(fingerprint.bytes.prefix(13)))
+    var queuedID: MessageID? { isQueued ? MessageID(text: Array(fingerprint.bytes.prefix(13))) : nil }
+
+    var isQueued: Bool { kind == .delivery || kind == .report }
+
+    /// A name by which commands can mean a transaction that is put off; nil: it is none.
+    var envelopeID: MessageID? {
+        guard kind == .envelope else { return nil }
+        let number = fingerprint.bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        return MessageID(rawValue: Int64(number >> 1))
+    }
+}
+
+extension PoisonRelease {
+    func counted(in request: ControlPoison) -> ControlPoison {
+        var request = request
+        request.mailboxes = self.request.local.count
+        request.rows = self.request.remote.count
+        return request
     }
 }

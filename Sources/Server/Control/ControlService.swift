@@ -7,6 +7,8 @@ package import Store
 package enum ControlWork: Sendable {
     case write(@Sendable (any StoreWriterSession) throws(StoreError) -> ControlAnswer)
     case read(@Sendable (any StoreReaderSession) throws(StoreError) -> ControlAnswer)
+    /// Neither; it may block, and runs on the thread that `ControlHooks.poison` names.
+    case apart(@Sendable () -> ControlAnswer)
     case done(ControlAnswer)
     case reload
 }

@@ -56,8 +56,10 @@ struct InboundBody: BodySink {
     private var held: [UInt8] = []
     private var scanned = 0
     private var hashers = BodyHashers([])
-    /// Of the message whose header was complete last, until the next begins.
+    /// Of the message whose header was complete last, until the next transaction begins: its checks go on after `take`.
     private(set) var mark: ProgressMark?
+    /// Of the transaction, until its message has one.
+    private var envelopeMark: ProgressMark?
     private var aside: SetAside?
 
     /// What `takeSetAside` hands on.
@@ -93,9 +95,31 @@ struct InboundBody: BodySink {
         }
     }
 
-    /// Until the end of the reactor's event: this message is what its thread works on.
+    /// At MAIL, before anything is asked or looked up: what was before is done with, and from here on `markInProgress` names
+    /// this transaction. Returns what is known against it: the process died of it twice, and it is to be put off with
+    /// `PoisonReplies.envelope`.
+    mutating func beginEnvelope(
+        client: IPAddress?, helo: [UInt8], sender: [UInt8]
+    ) -> DeathRegister.Entry? {
+        forgetMark()
+        self.sender = sender
+        guard let poison else { return nil }
+        let fingerprint = MessageFingerprint.ofEnvelope(client: client, helo: helo, sender: sender)
+        if let entry = poison.book.poison(.envelope, fingerprint) { return entry }
+        envelopeMark = ProgressMark(.envelope, fingerprint, label: sender)
+        markInProgress()
+        return nil
+    }
+
+    /// Nothing is worked on for a message any more.
+    mutating func forgetMark() {
+        mark = nil
+        envelopeMark = nil
+    }
+
+    /// Until the end of the reactor's event: this message, or the transaction before it, is what its thread works on.
     func markInProgress() {
-        mark?.begin()
+        (mark ?? envelopeMark)?.begin()
     }
 
     /// At the end of data: whether the message must not be looked at, and `takeSetAside` has its octets instead of `take`.

@@ -133,6 +133,7 @@ extension InProgress.Kind {
         case .inbound: "inbound"
         case .delivery: "delivery"
         case .report: "report"
+        case .envelope: "envelope"
         }
     }
 }

@@ -15,12 +15,15 @@ package struct PoisonFolder: Sendable {
 
     /// More would fill a disk with what nobody looks at.
     static let messagesMax = 1_000
-    private static let recordOctetsMax = 1 << 20
+    /// A record that is larger could not be read again.
+    static let recordOctetsMax = ConfigParser.bytesMax
     private static let registerOctetsMax = 1 << 20
 
     func make() -> Int32 {
         let status = mt_mkdir(path, 0o700)
-        return status == -EEXIST ? 0 : status
+        guard status >= 0 else { return status == -EEXIST ? 0 : status }
+        // Its own name must outlast a power cut too.
+        return Self.sync(path + "/..")
     }
 
     // MARK: The register
@@ -102,7 +105,9 @@ package struct PoisonFolder: Sendable {
 
     /// The names of the folder are durable when it returns 0.
     @discardableResult
-    func sync() -> Int32 {
+    func sync() -> Int32 { Self.sync(path) }
+
+    private static func sync(_ path: String) -> Int32 {
         let fd = mt_open(path, O_RDONLY | O_DIRECTORY, 0)
         guard fd >= 0 else { return fd }
         defer { _ = mt_close(fd) }

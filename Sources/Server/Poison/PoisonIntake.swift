@@ -30,6 +30,8 @@ final class PoisonIntake: Sendable {
         case append(SetAsideBody, [UInt8])
         case finish(SetAsideBody, PoisonedMessage, @Sendable (Bool) -> Void)
         case abandon(SetAsideBody)
+        /// Something of an operator's that reads or writes the folder.
+        case work(@Sendable () -> Void)
         case stop
     }
 
@@ -76,6 +78,10 @@ final class PoisonIntake: Sendable {
         inbox.post(.finish(body, message, then))
     }
 
+    /// Runs `job` on the intake's thread: it may block, and nothing else touches folder and register meanwhile. False: no
+    /// room, it will not run.
+    func perform(_ job: @escaping @Sendable () -> Void) -> Bool { inbox.post(.work(job)) }
+
     func abandon(_ body: SetAsideBody) { _ = inbox.post(.abandon(body)) }
 }
 
@@ -83,9 +89,14 @@ final class PoisonIntake: Sendable {
 private final class PoisonWriter {
     private let folder: PoisonFolder
     private let inbox: Mailbox<PoisonIntake.Message>
-    private var files: [UInt64: Int32] = [:]
-    /// Bodies whose sessions may have ended without a word are closed beyond this.
+    private var files: [UInt64: File] = [:]
     private static let filesMax = 256
+
+    private struct File {
+        let descriptor: Int32
+        /// Gone: its session ended and its word to `abandon` it found no room.
+        weak var body: SetAsideBody?
+    }
 
     init(_ folder: PoisonFolder, _ inbox: Mailbox<PoisonIntake.Message>) {
         self.folder = folder
@@ -103,12 +114,10 @@ private final class PoisonWriter {
                 append(body, bytes)
                 wrote(bytes.count)
             case .finish(let body, let message, let then): then(finish(body, message))
-            case .abandon(let body): drop(body)
+            case .abandon(let body): drop(body.number)
+            case .work(let job): job()
             case .stop:
-                for (number, fd) in files {
-                    _ = mt_close(fd)
-                    _ = mt_unlink(path(number))
-                }
+                for number in Array(files.keys) { drop(number) }
                 return
             }
         }
@@ -119,28 +128,32 @@ private final class PoisonWriter {
     private func append(_ body: SetAsideBody, _ bytes: [UInt8]) {
         guard !body.hasFailed else { return }
         if files[body.number] == nil {
+            for (number, file) in files where file.body == nil { drop(number) }
             guard files.count < Self.filesMax, folder.ids().count < PoisonFolder.messagesMax else { return body.fail() }
             let fd = mt_open(path(body.number), O_WRONLY | O_CREAT | O_TRUNC, 0o600)
             guard fd >= 0 else { return body.fail() }
-            files[body.number] = fd
+            files[body.number] = File(descriptor: fd, body: body)
         }
-        guard let fd = files[body.number], PoisonFolder.write(fd, bytes) == 0 else {
+        guard let file = files[body.number], PoisonFolder.write(file.descriptor, bytes) == 0 else {
             body.fail()
-            return drop(body)
+            return drop(body.number)
         }
     }
 
     /// The body under its name, then the record: the message is there when the record is.
     private func finish(_ body: SetAsideBody, _ message: PoisonedMessage) -> Bool {
-        guard !body.hasFailed, let fd = files.removeValue(forKey: body.number) else {
-            drop(body)
+        let record = message.json.bytes + [0x0A]
+        guard !body.hasFailed, record.count <= PoisonFolder.recordOctetsMax,
+            let fd = files.removeValue(forKey: body.number)?.descriptor
+        else {
+            drop(body.number)
             return false
         }
         let isWritten = mt_fsync(fd) == 0
         _ = mt_close(fd)
         let part = path(body.number)
         if isWritten, mt_rename(part, folder.bodyPath(message.id)) == 0 {
-            if folder.replace(folder.recordPath(message.id), message.json.bytes + [0x0A]) == 0 { return true }
+            if folder.replace(folder.recordPath(message.id), record) == 0 { return true }
             _ = mt_unlink(folder.recordPath(message.id))
             _ = mt_unlink(folder.bodyPath(message.id))
         }
@@ -148,9 +161,9 @@ private final class PoisonWriter {
         return false
     }
 
-    private func drop(_ body: SetAsideBody) {
-        guard let fd = files.removeValue(forKey: body.number) else { return }
-        _ = mt_close(fd)
-        _ = mt_unlink(path(body.number))
+    private func drop(_ number: UInt64) {
+        guard let file = files.removeValue(forKey: number) else { return }
+        _ = mt_close(file.descriptor)
+        _ = mt_unlink(path(number))
     }
 }

@@ -2,7 +2,7 @@ import Handoff
 package import Telemetry
 
 package enum PoisonStage: Int, MetricLabel {
-    case inbound, delivery, report
+    case inbound, delivery, report, envelope
     package static var label: String { "stage" }
 
     init(_ kind: InProgress.Kind) {
@@ -10,6 +10,7 @@ package enum PoisonStage: Int, MetricLabel {
         case .inbound: self = .inbound
         case .delivery: self = .delivery
         case .report: self = .report
+        case .envelope: self = .envelope
         }
     }
 }

@@ -10,7 +10,7 @@ struct PoisonRelease {
     /// Recipients that nobody here takes mail for any more.
     let refused: [[UInt8]]
 
-    init(_ message: PoisonedMessage, body: [UInt8], directory: DirectorySnapshot) {
+    init(_ message: PoisonedMessage, body: AcceptRequest.Body, directory: DirectorySnapshot) {
         var local: [LocalDelivery] = []
         var remote: [RemoteRecipient] = []
         var refused: [[UInt8]] = []
@@ -34,7 +34,7 @@ struct PoisonRelease {
         self.refused = refused
         request = AcceptRequest(
             id: message.id, received: message.received, sender: message.sender, trace: message.trace,
-            body: .inline(body), envelope: message.envelope, local: local, remote: remote)
+            body: body, envelope: message.envelope, local: local, remote: remote)
     }
 
     private static func split(_ address: [UInt8]) -> (local: [UInt8], domain: [UInt8]) {
@@ -45,5 +45,46 @@ struct PoisonRelease {
     private static func elsewhere(_ address: [UInt8], _ recipient: PoisonedMessage.Recipient) -> RemoteRecipient {
         RemoteRecipient(
             address: address, notify: recipient.notify, originalRecipient: recipient.originalRecipient)
+    }
+}
+
+/// The octets of a message on their way from its file into the spool. For a thread that may block.
+struct PoisonSpooling {
+    let folder: PoisonFolder
+    let gateway: StoreGateway
+    private static let chunksMax = 16
+
+    /// nil: the file cannot be read, is not whole, or the store takes nothing.
+    func body(of message: PoisonedMessage) -> AcceptRequest.Body? {
+        guard let spooled = gateway.openBody() else { return nil }
+        var offset = 0
+        while offset < message.octets {
+            // The last of a few answers for them all: the spool keeps their order.
+            let written = StoreAwait<Bool>()
+            let end = min(message.octets, offset + Self.chunksMax * SpoolBody.chunkMax)
+            while offset < end {
+                let length = min(SpoolBody.chunkMax, end - offset)
+                guard let bytes = folder.body(message.id, from: offset, most: length), bytes.count == length else {
+                    spooled.abandon()
+                    return nil
+                }
+                offset += length
+                let isLast = offset == end
+                guard spooled.append(bytes, done: { if isLast { written.give(.success(true)) } }) else {
+                    spooled.abandon()
+                    return nil
+                }
+            }
+            guard case .success = written.wait(), spooled.failure == nil else { return nil }
+        }
+        return .spooled(spooled, size: message.octets)
+    }
+
+    /// After the answer the message is in the store.
+    func accept(_ request: AcceptRequest) -> StoreError? {
+        let wait = StoreAwait<MessageID>()
+        guard gateway.accept(request, completion: { wait.give($0) }) else { return .unavailable(.busy) }
+        if case .failure(let error) = wait.wait() { return error }
+        return nil
     }
 }

@@ -9,13 +9,15 @@ enum PoisonReport {
     case setAside(PoisonedMessage)
     /// Queued mail: its id and its sender, and how many recipients wait.
     case held(MessageID, sender: [UInt8], recipients: Int, DeathRegister.Entry)
+    /// Transactions that are put off at MAIL, and the name by which that can be ended.
+    case refused(MessageID, DeathRegister.Entry)
 
     private static let recipientsShown = 20
 
     private var id: MessageID {
         switch self {
         case .setAside(let message): message.id
-        case .held(let id, _, _, _): id
+        case .held(let id, _, _, _), .refused(let id, _): id
         }
     }
 
@@ -57,6 +59,7 @@ enum PoisonReport {
         switch self {
         case .setAside: "A message was set aside: it ends the server"
         case .held: "Queued mail is held: sending it ends the server"
+        case .refused: "A sender is put off: its mail ends the server"
         }
     }
 
@@ -78,6 +81,15 @@ enum PoisonReport {
                 "Throw it away:        martlet poison delete \(name) --yes", "",
                 "It is a fault of the server that a message can do this. Please report it, if you may",
                 "with the message.",
+            ]
+        case .refused(_, let entry):
+            return [
+                "The server process died \(entry.deaths) times (\(SignalName.of(entry.signal))) while a client introduced this",
+                "sender or was looked up in DNS. The sender's mail from that client's network is put off", "with 451.",
+                "",
+                "id:      \(name)", "from:    <\(ControlText.shown(entry.label))>", "",
+                "Let it in again:  martlet poison forget \(name)", "",
+                "It is a fault of the server that a client can do this. Please report it.",
             ]
         case .held(_, let sender, let recipients, let entry):
             return [

@@ -14,7 +14,13 @@ extension PoisonService {
     func holdQueued(_ gateway: StoreGateway, hostname: [UInt8], directory: DirectoryPublisher, now: WallTime) {
         // The delivery service, which has this number, makes no ids yet.
         var ids = MessageIDSource(loop: 31)
-        for entry in fresh where entry.isPoison && entry.kind != .inbound {
+        for entry in fresh where entry.isPoison {
+            if let id = entry.envelopeID {
+                tell(
+                    .refused(id, entry), as: ids.next(at: now), hostname: hostname, directory: directory.current,
+                    gateway: gateway, now: now)
+            }
+            guard entry.isQueued else { continue }
             // The label is the id as text; the fingerprint is the same, padded.
             guard let id = MessageID(text: Array(entry.fingerprint.bytes.prefix(13))) else { continue }
             let wait = StoreAwait<Held?>()

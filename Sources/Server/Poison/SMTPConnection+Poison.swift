@@ -118,6 +118,20 @@ extension PoisonService {
 }
 
 enum PoisonReplies {
+    /// To MAIL. RFC 3463 §3.4: X.3.0, other or undefined mail system status.
+    static let envelope = Reply(
+        451, EnhancedStatus(4, 3, 0),
+        "Mail like this ended the server before, it waits for the operator; try again later")
+
+    static func envelopeEvent(_ entry: DeathRegister.Entry) -> DefenseEvent {
+        DefenseEvent(
+            .poison, .deferred, subject: entry.label,
+            detail:
+                "\(SignalName.of(entry.signal)) in \(entry.deaths) runs while a transaction of this sender from this "
+                + "network was begun; `martlet poison forget "
+                + "\(String(decoding: entry.envelopeID?.text ?? [], as: UTF8.self))` lets it in again")
+    }
+
     /// RFC 3463 §3.4: X.3.0, other or undefined mail system status.
     static func notKept(_ id: MessageID) -> Reply {
         Reply(
