@@ -1,5 +1,5 @@
 import Base
-import Handoff
+import CEpoll
 import Ledger
 import Policy
 import Protocols
@@ -22,7 +22,7 @@ extension ControlService {
             let reader = LedgerReader(path: path)
             var records = reader.records(of: id)
             if records.isEmpty, now.microseconds / 1_000 - id.milliseconds < 5_000 {
-                Mailbox<Void>(capacity: 2).wait(timeoutMilliseconds: Self.settleMilliseconds)
+                _ = mt_poll_readable(-1, Self.settleMilliseconds)
                 records = reader.records(of: id)
             }
             var filter = QueueFilter()

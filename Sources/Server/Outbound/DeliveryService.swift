@@ -106,16 +106,15 @@ final class DeliveryService: Sendable {
         out.changed = { scheduler.noteChanged($0) }
         out.notice = { (notice, session) throws(StoreError) in try notices.make(notice, session) }
         out.status = {
-            let answer = Mailbox<SchedulerStatus>(capacity: 2)
-            guard scheduler.status({ _ = answer.post($0) }) else { return nil }
-            answer.wait(timeoutMilliseconds: Self.statusMilliseconds)
-            return answer.next()
+            let answer = Awaited<SchedulerStatus>()
+            guard scheduler.status({ answer.give($0) }) else { return nil }
+            return answer.wait(seconds: Self.statusSeconds)
         }
         return out
     }
 
     /// A scheduler that needs longer is too busy to be asked.
-    private static let statusMilliseconds: Int32 = 2_000
+    private static let statusSeconds = 2.0
 
     func reload(_ configuration: Configuration) throws {
         planner.update(try configuration.startRules())
