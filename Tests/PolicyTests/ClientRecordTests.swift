@@ -47,14 +47,15 @@ import Testing
         var client = ClientRecord()
         for _ in 0..<10 {
             #expect(client.mayLogin(rates, at(0)) == true)
-            client.loginFailed(rates, at(0))
+            #expect(client.endLogin(givesBack: false, at(0)) == .own)
         }
         #expect(client.enter(rules { $0.rates = rates }, at(0)) == .admitted)
         for _ in 0..<10 { #expect(client.mayLogin(rates, at(0)) == false) }
         #expect(client.refused.logins == 10)
         #expect(client.enter(rules { $0.rates = rates }, at(0)) == .tooManyFailedLogins)
         #expect(client.enter(rules { $0.rates = rates }, at(61)) == .admitted)
-        #expect(client.mayLogin(rates, at(1_200)) == true)
+        #expect(client.mayLogin(rates, at(61)) == false)
+        #expect(client.mayLogin(rates, at(61 + 120)) == true)
     }
 
     /// A program with an old password that tries once a minute does not shut out the others behind its address.
@@ -63,8 +64,26 @@ import Testing
         var client = ClientRecord()
         for minute in 0..<600 {
             #expect(client.mayLogin(rates, at(Double(minute) * 60)) == true)
-            client.loginFailed(rates, at(Double(minute) * 60))
+            #expect(client.endLogin(givesBack: false, at(Double(minute) * 60)) == .own)
         }
+    }
+
+    /// However many attempts are under way, no more than the limit are looked at; those that were no guesses count nothing.
+    @Test func attemptsUnderWayCount() {
+        let rates = RateLimits()
+        var client = ClientRecord()
+        func allowed() -> Int {
+            var count = 0
+            for _ in 0..<1_000 where client.mayLogin(rates, at(0)) { count += 1 }
+            return count
+        }
+        #expect(allowed() == 10)
+        for _ in 0..<10 { #expect(client.endLogin(givesBack: true, at(0)) == .own) }
+        #expect(client.endLogin(givesBack: true, at(0)) == .none)
+        // The one token that the refused ones cost.
+        #expect(allowed() == 9)
+        client.release()
+        #expect(client.endLogin(givesBack: true, at(0)) == .none)
     }
 
     @Test func aGoodNameLastsADay() {
@@ -114,7 +133,7 @@ import Testing
         #expect(client.message(rates, at(0)) > 0)
         #expect(client.recipient(rates, at(0)) == 0)
         #expect(client.recipient(rates, at(0)) > 0)
-        for _ in 0..<30 { client.loginFailed(rates, at(0)) }
+        for _ in 0..<30 { client.chargeLogin(rates, at(0)) }
         _ = client.fail(at(0))
         _ = client.tarpitSeconds(max: 8, at(0))
         #expect(client.isHeldBack(rates, at(0)))

@@ -45,8 +45,10 @@ import Testing
         let rate = TokenBucket.Rate.perMinute(count)
         #expect(!rate.isLimited)
         for _ in 0..<100 { #expect(bucket.take(rate, at(0)) == 0) }
-        bucket.charge(rate, at(0), upTo: 2)
+        bucket.charge(rate, at(0))
+        bucket.giveBack(rate, at(0))
         #expect(bucket == TokenBucket())
+        #expect(!bucket.owes(rate, at(0)))
         #expect(bucket.hasToken(rate, at(0)))
         #expect(bucket.spent(rate, at(0)) == 0)
     }
@@ -61,8 +63,10 @@ import Testing
             let now = Instant(nanoseconds: time)
             for _ in 0..<3 {
                 _ = bucket.take(rate, now)
-                bucket.charge(rate, now, upTo: .max)
-                _ = bucket.hasToken(rate, now, of: .max)
+                bucket.charge(rate, now)
+                _ = bucket.hasToken(rate, now)
+                _ = bucket.owes(rate, now)
+                bucket.giveBack(rate, now)
                 #expect(bucket.spent(rate, now) >= 0)
             }
         }
@@ -72,15 +76,31 @@ import Testing
     @Test func debtIsBounded() {
         var bucket = TokenBucket()
         let rate = TokenBucket.Rate(10, perSeconds: 600)
-        for _ in 0..<10 { bucket.charge(rate, at(0), upTo: 2) }
+        for _ in 0..<10 { bucket.charge(rate, at(0)) }
         #expect(!bucket.hasToken(rate, at(0)))
-        #expect(bucket.hasToken(rate, at(0), of: 2))
-        for _ in 0..<1_000 { bucket.charge(rate, at(0), upTo: 2) }
-        #expect(!bucket.hasToken(rate, at(0), of: 2))
-        #expect(bucket.spent(rate, at(0)) == 20)
-        #expect(bucket.hasToken(rate, at(60), of: 2))
-        #expect(!bucket.hasToken(rate, at(659)))
-        #expect(bucket.hasToken(rate, at(660)))
+        #expect(!bucket.owes(rate, at(0)))
+        for _ in 0..<1_000 { bucket.charge(rate, at(0)) }
+        #expect(bucket.owes(rate, at(59)))
+        #expect(bucket.spent(rate, at(0)) == 11)
+        #expect(!bucket.owes(rate, at(60)))
+        #expect(!bucket.hasToken(rate, at(119)))
+        #expect(bucket.hasToken(rate, at(120)))
+    }
+
+    /// A token that comes back is there at once, and no more come back than were taken.
+    @Test func tokensAreGivenBack() {
+        var bucket = TokenBucket()
+        let rate = TokenBucket.Rate(2, perSeconds: 600)
+        #expect(bucket.take(rate, at(0)) == 0)
+        #expect(bucket.take(rate, at(0)) == 0)
+        #expect(!bucket.hasToken(rate, at(0)))
+        bucket.giveBack(rate, at(0))
+        #expect(bucket.take(rate, at(0)) == 0)
+        for _ in 0..<10 { bucket.giveBack(rate, at(0)) }
+        #expect(bucket.spent(rate, at(0)) == 0)
+        #expect(bucket.take(rate, at(0)) == 0)
+        #expect(bucket.take(rate, at(0)) == 0)
+        #expect(bucket.take(rate, at(0)) > 0)
     }
 
     /// A clock that went back, or a rate that was lowered, locks nobody out for longer than a full bucket takes.

@@ -221,6 +221,55 @@ import Testing
         #expect(table.mayLogin(v4(1), settings { $0.rates.failedLogins = 0 }, now: now))
     }
 
+    /// Guesses that are made at once count before any of them has a result, over all loops.
+    @Test func guessesAtOnceAreHeldToTheLimit() {
+        let table = ClientTable()
+        let limits = settings()
+        let allowed = TakenCount()
+        let threads = (0..<4).map { n in
+            LoopThread.spawn("guesser-\(n)") { [self] in
+                for _ in 0..<250 where table.mayLogin(v4(1), limits, now: now) {
+                    allowed.count.add(1, ordering: .relaxed)
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        #expect(allowed.count.load(ordering: .relaxed) == 10)
+    }
+
+    /// Any number of people log in; and when the hashing is not available, nobody has guessed.
+    @Test func loginsThatAreNoGuessesCostNothing() {
+        let table = ClientTable()
+        let limits = settings { $0.rates.failedLogins = 2 }
+        for n in 0..<100 {
+            #expect(table.mayLogin(v4(n % 3), limits, now: now))
+            if n % 2 == 0 { table.loggedIn(v4(n % 3), now: now) } else { table.loginUnavailable(v4(n % 3), now: now) }
+        }
+        #expect(table.rows(.limits, limit: 9, limits, now: now).isEmpty)
+    }
+
+    /// Others of its network guess; who is known to be good logs in all the same, and answers for itself alone.
+    @Test func aKnownClientDoesNotAnswerForItsNetwork() {
+        let table = ClientTable()
+        let limits = settings {
+            $0.rates.failedLogins = 2
+            $0.rates.networkFactor = 1
+        }
+        table.delivered(v4(9), now: now)
+        for _ in 0..<2 {
+            #expect(table.mayLogin(v4(1), limits, now: now))
+            table.loginFailed(v4(1), limits, now: now)
+        }
+        #expect(!table.mayLogin(v4(2), limits, now: now))
+        #expect(table.mayLogin(v4(9), limits, now: now))
+        table.loggedIn(v4(9), now: now)
+        #expect(!table.mayLogin(v4(2), limits, now: now))
+        // Refused for the network's sake, it owes nothing itself.
+        let later = now.advanced(bySeconds: 600)
+        for _ in 0..<2 { #expect(table.mayLogin(v4(2), limits, now: later)) }
+        #expect(!table.mayLogin(v4(2), limits, now: later))
+    }
+
     @Test func tarpitDelaysGrowByAddress() {
         let table = ClientTable()
         var delays: [Double] = []

@@ -7,8 +7,6 @@ package struct ClientRecord: Sendable, Hashable {
     package static let goodSeconds = 86_400.0
     /// … as long as it has this many accepted messages for each failure.
     private static let deliveriesPerFailure = 5
-    /// Who owes twice what the limit of failed logins allows is not let in.
-    private static let loginBuckets: UInt64 = 2
 
     package private(set) var open: Int32 = 0
     /// When it was last dealt with: the stalest record makes room.
@@ -18,6 +16,7 @@ package struct ClientRecord: Sendable, Hashable {
     private var messages = TokenBucket()
     private var recipients = TokenBucket()
     private var logins = TokenBucket()
+    private var reserved = Reserved()
     private var tarpit = Tarpitting()
     private var slowedUntil = Instant(nanoseconds: 0)
     private var goodUntil = Instant(nanoseconds: 0)
@@ -35,6 +34,15 @@ package struct ClientRecord: Sendable, Hashable {
         package init() {}
 
         package var total: Int { Int(connections) + Int(messages) + Int(recipients) + Int(logins) }
+    }
+
+    /// Logins that were allowed and have no result yet, each with its token taken.
+    private struct Reserved: Hashable {
+        var count: UInt16 = 0
+        /// Of those, how many took a token of the client's network as well.
+        var ofNetwork: UInt16 = 0
+        /// What the tokens were taken from; a reload may change it meanwhile.
+        var rate = TokenBucket.Rate(0, perSeconds: 1)
     }
 
     /// The limits that one record is held to.
@@ -72,9 +80,7 @@ package struct ClientRecord: Sendable, Hashable {
     private mutating func judge(_ rules: EntryRules, _ now: Instant) -> AdmissionVerdict {
         if let unknown = rules.unknown, !isKnownGood(now) { return unknown }
         if rules.openMax > 0, Int(open) >= rules.openMax { return rules.isNetwork ? .fullForNetwork : .fullForPeer }
-        if !rules.isNetwork, !logins.hasToken(rules.rates.logins, now, of: Self.loginBuckets) {
-            return .tooManyFailedLogins
-        }
+        if !rules.isNetwork, logins.owes(rules.rates.logins, now) { return .tooManyFailedLogins }
         let wait = connections.take(rules.rates.connections, now)
         return wait == 0 ? .admitted : .tooFast(perNetwork: rules.isNetwork)
     }
@@ -100,17 +106,43 @@ package struct ClientRecord: Sendable, Hashable {
 
     // MARK: Logins
 
-    package mutating func loginFailed(_ rates: RateLimits, _ now: Instant) {
+    /// Takes the token before the credentials are looked at: however many are tried at once, no more pass than the limit
+    /// allows. An attempt that is not allowed costs one token beyond them, so that who goes on is not let in for a while,
+    /// and who comes after it is not shut out for long.
+    package mutating func mayLogin(_ rates: RateLimits, _ now: Instant) -> Bool {
         touched = now
-        logins.charge(rates.logins, now, upTo: Self.loginBuckets)
+        guard rates.logins.isLimited else { return true }
+        guard logins.take(rates.logins, now) == 0 else {
+            logins.charge(rates.logins, now)
+            Self.raise(&refused.logins)
+            return false
+        }
+        reserved.count += reserved.count < .max ? 1 : 0
+        reserved.rate = rates.logins
+        return true
     }
 
-    /// An attempt that is not allowed counts as a failed one: who goes on is not let in any more.
-    package mutating func mayLogin(_ rates: RateLimits, _ now: Instant) -> Bool {
-        if logins.hasToken(rates.logins, now) { return true }
-        loginFailed(rates, now)
-        Self.raise(&refused.logins)
-        return false
+    /// The attempt that was just allowed took a token of the network too.
+    package mutating func noteNetworkLogin() { reserved.ofNetwork += reserved.ofNetwork < .max ? 1 : 0 }
+
+    /// What an attempt had taken.
+    package enum LoginTokens: Sendable, Hashable { case none, own, ownAndNetwork }
+
+    /// The attempt has a result: wrong credentials keep its token, anything else gives it back.
+    package mutating func endLogin(givesBack: Bool, _ now: Instant) -> LoginTokens {
+        touched = now
+        guard reserved.count > 0 else { return .none }
+        reserved.count -= 1
+        if givesBack { logins.giveBack(reserved.rate, now) }
+        guard reserved.ofNetwork > 0 else { return .own }
+        reserved.ofNetwork -= 1
+        return .ownAndNetwork
+    }
+
+    /// Wrong credentials of an attempt that nothing was taken for.
+    package mutating func chargeLogin(_ rates: RateLimits, _ now: Instant) {
+        touched = now
+        logins.charge(rates.logins, now)
     }
 
     // MARK: Conduct
@@ -156,6 +188,7 @@ package struct ClientRecord: Sendable, Hashable {
         messages = TokenBucket()
         recipients = TokenBucket()
         logins = TokenBucket()
+        reserved = Reserved()
         tarpit.forgive()
         slowedUntil = Instant(nanoseconds: 0)
     }

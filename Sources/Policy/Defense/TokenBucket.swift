@@ -41,18 +41,27 @@ package struct TokenBucket: Sendable, Hashable {
         return 0
     }
 
-    /// Takes a token that may not be there, so that the bucket owes up to `buckets` times what it holds.
-    package mutating func charge(_ rate: Rate, _ now: Instant, upTo buckets: UInt64) {
+    /// Takes a token that may not be there: the bucket owes one token at most.
+    package mutating func charge(_ rate: Rate, _ now: Instant) {
         guard rate.isLimited else { return }
-        let most = Self.product(rate.capacity, buckets)
+        let most = Self.sum(rate.capacity, rate.cost)
         fullAt = Self.sum(now.nanoseconds, min(most, Self.sum(debt(most, now), rate.cost)))
     }
 
-    /// Whether a token is there when the bucket is thought `buckets` times as large.
-    package func hasToken(_ rate: Rate, _ now: Instant, of buckets: UInt64 = 1) -> Bool {
-        guard rate.isLimited else { return true }
-        let most = Self.product(rate.capacity, buckets)
-        return Self.sum(debt(most, now), rate.cost) <= most
+    /// Gives back a token that was taken, when its rate was the same.
+    package mutating func giveBack(_ rate: Rate, _ now: Instant) {
+        guard rate.isLimited else { return }
+        let owed = debt(Self.sum(rate.capacity, rate.cost), now)
+        fullAt = owed > rate.cost ? Self.sum(now.nanoseconds, owed - rate.cost) : 0
+    }
+
+    package func hasToken(_ rate: Rate, _ now: Instant) -> Bool {
+        !rate.isLimited || Self.sum(debt(rate.capacity, now), rate.cost) <= rate.capacity
+    }
+
+    /// Whether more was charged than the bucket holds.
+    package func owes(_ rate: Rate, _ now: Instant) -> Bool {
+        rate.isLimited && debt(.max, now) > rate.capacity
     }
 
     /// Tokens that are out, for people.

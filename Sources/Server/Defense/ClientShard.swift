@@ -5,7 +5,8 @@ import Synchronization
 /// One part of a table of clients: a fixed number of sets of `ways` records behind one lock. A client has one set it can
 /// be in; when that is full, the record that is worth least makes room.
 ///
-/// Shareable because everything is behind the lock, which is held for one record, or for one walk by an operator.
+/// Shareable because everything is behind the lock, which is held for one record, or while an operator's command copies
+/// or releases the records.
 /// Bounded: both arrays are made at the start and never grow.
 final class ClientShard: Sendable {
     static let ways = 32
@@ -52,6 +53,16 @@ final class ClientShard: Sendable {
         state.withLock { state in
             for i in state.keys.indices where !state.keys[i].isNobody { body(state.keys[i], &state.records[i]) }
         }
+    }
+
+    /// Every record, copied one by one: sharing the arrays would make the next loop that changes one copy them all.
+    var copies: [(ClientKey, ClientRecord)] {
+        var out: [(ClientKey, ClientRecord)] = []
+        out.reserveCapacity(sets * Self.ways)
+        state.withLock { state in
+            for i in state.keys.indices where !state.keys[i].isNobody { out.append((state.keys[i], state.records[i])) }
+        }
+        return out
     }
 
     private func first(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash % UInt64(sets)) * Self.ways }

@@ -30,6 +30,13 @@ struct ClientShards: Sendable {
         for shard in shards { shard.walk(body) }
     }
 
+    /// The same, with no lock held while `body` looks: it may take its time.
+    func look(_ body: (ClientKey, ClientRecord) -> Void) {
+        for shard in shards {
+            for (key, record) in shard.copies { body(key, record) }
+        }
+    }
+
     private func shard(_ hash: UInt64) -> ClientShard { shards[Int(truncatingIfNeeded: hash % UInt64(Self.count))] }
 
     private static func hash(_ key: ClientKey) -> UInt64 { UInt64(bitPattern: Int64(key.hashValue)) }

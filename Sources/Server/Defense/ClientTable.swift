@@ -109,26 +109,54 @@ package final class ClientTable: Sendable {
 
     // MARK: Logins
 
-    package func loginFailed(_ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant) {
-        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return }
-        addresses.claim(ClientKey(address), now) { $0.loginFailed(settings.rates, now) }
-        let all = settings.rates.network
-        networks.claim(ClientKey(networkOf: address), now) { $0.loginFailed(all, now) }
-    }
-
-    /// Asked once for each AUTH: a refused attempt counts as a failed one. The credentials are not even looked at then, so
-    /// that guessing learns nothing.
+    /// Asked once for each AUTH, before the credentials are looked at: a refused client learns nothing by guessing. Takes a
+    /// token of the limit, so that one of `loginFailed`, `loggedIn` and `loginUnavailable` has to follow; without any of
+    /// them the token comes back with time. A client that is known to be good does not answer for its network.
     package func mayLogin(
         _ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant
     ) -> Bool {
         guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return true }
-        guard addresses.known(ClientKey(address), { $0.mayLogin(settings.rates, now) }) ?? true else { return false }
+        let key = ClientKey(address)
+        let (isAllowed, isGood) =
+            addresses.claim(key, now) { ($0.mayLogin(settings.rates, now), $0.isKnownGood(now)) } ?? (true, false)
+        guard isAllowed, !isGood else { return isAllowed }
         let all = settings.rates.network
-        return networks.known(ClientKey(networkOf: address)) { $0.mayLogin(all, now) } ?? true
+        guard networks.claim(ClientKey(networkOf: address), now, { $0.mayLogin(all, now) }) ?? true else {
+            // It was not this client's attempt that was too much.
+            addresses.known(key) { _ = $0.endLogin(givesBack: true, now) }
+            return false
+        }
+        addresses.known(key) { $0.noteNetworkLogin() }
+        return true
     }
 
-    /// A good name, but no pardon: who has one account here would buy guesses at others with it.
-    package func loggedIn(_ address: IPAddress?, now: Instant) { delivered(address, now: now) }
+    /// The credentials were wrong.
+    package func loginFailed(_ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant) {
+        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return }
+        let (key, network) = (ClientKey(address), ClientKey(networkOf: address))
+        switch addresses.known(key, { $0.endLogin(givesBack: false, now) }) ?? .none {
+        case .own: break
+        case .ownAndNetwork: networks.known(network) { _ = $0.endLogin(givesBack: false, now) }
+        case .none:
+            addresses.claim(key, now) { $0.chargeLogin(settings.rates, now) }
+            networks.claim(network, now) { $0.chargeLogin(settings.rates.network, now) }
+        }
+    }
+
+    /// A good name, and the token back; but no pardon for what failed before: who has one account here would buy guesses
+    /// at others with it.
+    package func loggedIn(_ address: IPAddress?, now: Instant) {
+        loginUnavailable(address, now: now)
+        delivered(address, now: now)
+    }
+
+    /// Whether the credentials are right could not be found out: the token comes back.
+    package func loginUnavailable(_ address: IPAddress?, now: Instant) {
+        guard let address else { return }
+        let tokens = addresses.known(ClientKey(address)) { $0.endLogin(givesBack: true, now) }
+        guard tokens == .ownAndNetwork else { return }
+        networks.known(ClientKey(networkOf: address)) { _ = $0.endLogin(givesBack: true, now) }
+    }
 
     // MARK: Conduct
 
@@ -175,9 +203,9 @@ package final class ClientTable: Sendable {
     /// Those that matter most first; at most `limit`.
     package func rows(_ kind: ClientRow.Kind, limit: Int, _ settings: LimitSettings, now: Instant) -> [ClientRow] {
         var top = TopRows(limit: limit, kind: kind)
-        addresses.walk { Self.row(kind, $0, $1, settings.rates, now).map { top.add($0) } }
+        addresses.look { Self.row(kind, $0, $1, settings.rates, now).map { top.add($0) } }
         if kind == .limits {
-            networks.walk { Self.row(kind, $0, $1, settings.rates.network, now).map { top.add($0) } }
+            networks.look { Self.row(kind, $0, $1, settings.rates.network, now).map { top.add($0) } }
         }
         return top.sorted
     }
