@@ -49,6 +49,10 @@ extension SMTPConnection {
                 return answer(ticket, .refused(StoreReplies.senderNotOwned))
             }
         }
+        if let deaths = body.beginEnvelope(client: client, helo: session.heloName, sender: sender) {
+            let reply = refusing(PoisonReplies.envelopeEvent(deaths), PoisonReplies.envelope)
+            return answer(ticket, .refused(reply))
+        }
         if let refusal = refusalOfMail() { return answer(ticket, .refused(refusal)) }
         askFilters(ofSender: address, ticket)
     }

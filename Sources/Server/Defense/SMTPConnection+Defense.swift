@@ -142,5 +142,6 @@ extension SMTPConnection {
         if defense.held?.isRecipient == true { forgetHeld() }
         chain?.abort()
         body.filter = nil
+        body.forgetMark()
     }
 }

@@ -16,7 +16,6 @@ extension SMTPConnection {
     /// At MAIL: who the client is can be asked from here on.
     func beginInquiry() {
         inquiry = nil
-        body.sender = sender
         body.extraHashes = []
         ownID = nil
         isOwnMail = clientIsTrusted
