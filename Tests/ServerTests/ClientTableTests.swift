@@ -265,7 +265,7 @@ import Testing
         table.loggedIn(v4(9), now: now)
         #expect(!table.mayLogin(v4(2), limits, now: now))
         // Refused for the network's sake, it owes nothing itself.
-        let later = now.advanced(bySeconds: 600)
+        let later = now.advanced(bySeconds: 900)
         for _ in 0..<2 { #expect(table.mayLogin(v4(2), limits, now: later)) }
         #expect(!table.mayLogin(v4(2), limits, now: later))
     }
