@@ -33,9 +33,10 @@ struct DefenseControlTests {
         all.ledgerPath = ledger
         switch ControlService(hooks: all).work(request, format) {
         case .read(let job): return try store.read(job)
+        case .apart(let job): return job()
         case .done(let answer): return answer
         case .write, .reload:
-            Issue.record("neither a read nor done")
+            Issue.record("a write or a reload")
             return ControlAnswer()
         }
     }
@@ -132,7 +133,7 @@ struct DefenseControlTests {
     @Test func releasingSaysHowMany() throws {
         let network = try block("192.0.2.0/24")
         var hooks = ControlDefenseHooks()
-        hooks.release = { kind, filter in kind == .limits && filter.block == network ? .done(2) : .done(0) }
+        hooks.release = { kind, filters in kind == .limits && filters.map(\.block) == [network] ? .done(2) : .done(0) }
         var filter = DefenseFilter()
         filter.block = network
         let good = try answer(.defense(ControlDefense(.limits, .release, filter)), hooks)
@@ -152,6 +153,9 @@ struct DefenseControlTests {
             session: SessionFacts(listener: bytes("mx"), peer: IPAddress(v4: 192, 0, 2, 7)), reason: bytes("quit"))
         record.events = [
             DefenseEvent(.greylist, .deferred, subject: bytes("Bob@Example.org"), detail: "new"),
+            DefenseEvent(
+                .greylist, .deferred, subject: bytes("amy@example.org"),
+                detail: "first attempt (b.example, a@b.example)"),
             DefenseEvent(.score, .noted, subject: bytes("eve@example.org"), detail: "2"),
         ]
         let ledger = fixture.directory + "/ledger"
@@ -160,8 +164,12 @@ struct DefenseControlTests {
         writer.stop()
         let seen = Mutex<[DefenseFilter]>([])
         var hooks = ControlDefenseHooks()
-        hooks.release = { _, filter in
-            seen.withLock { $0.append(filter) }
+        hooks.greylist = { _, _ in
+            Issue.record("the book is walked only to release")
+            return []
+        }
+        hooks.release = { _, filters in
+            seen.withLock { $0 += filters }
             return .done(1)
         }
         for kind in ControlDefense.Kind.allCases {
@@ -173,10 +181,13 @@ struct DefenseControlTests {
         greylist.recipient = bytes("bob@example.org")
         var client = DefenseFilter()
         client.block = try block("192.0.2.7")
-        #expect(seen.withLock { $0 } == [greylist, client, client])
+        var proven = DefenseFilter()
+        proven.sender = bytes("b.example")
+        proven.recipient = bytes("amy@example.org")
+        #expect(seen.withLock { $0 } == [greylist, proven, client, client])
         let unknown = ControlRequest.defense(ControlDefense(.greylist, .release, id: MessageID(rawValue: 901)))
         #expect(try answer(unknown, hooks, ledger: ledger).status == ExitStatus.failure)
-        #expect(seen.withLock { $0.count } == 3)
+        #expect(seen.withLock { $0.count } == 4)
     }
 
     // MARK: The real things

@@ -107,7 +107,7 @@ import Testing
         done.wait()
         var filter = GreylistFilter()
         filter.block = AddressBlock("192.0.2.99")
-        state.release(filter, now: at(minutes: 1)) { count, isSafe in
+        state.release([filter], now: at(minutes: 1)) { count, isSafe in
             #expect(count == 1)
             #expect(isSafe)
             done.signal()
@@ -173,6 +173,46 @@ import Testing
         state.stop()
     }
 
+    /// From the first moment on the good changes are where they were, and what was cut off is beside them.
+    @Test(arguments: [5_000, 300_000]) func theGoodPartNeverLeavesItsPlace(_ torn: Int) throws {
+        let folder = try Folder()
+        var state = try open(folder)
+        for i in 0..<3 { _ = decide(state, "192.0.\(i).1", 0) }
+        state.stop()
+        let good = try folder.bytes()
+        try folder.write(good + [UInt8](repeating: 0xA5, count: torn))
+        let reading = try DefenseJournalFile.read(folder: folder.path + "/defense") { _ in }
+        #expect(reading.isDamaged && reading.goodOctets == good.count && reading.lostOctets == torn)
+        let file = DefenseJournalFile(folder: folder.path + "/defense")
+        #expect(try file.open(reading))
+        #expect(try folder.bytes() == good)
+        let kept = try Data(contentsOf: URL(fileURLWithPath: folder.journal + ".damaged"))
+        #expect([UInt8](kept) == [UInt8](repeating: 0xA5, count: torn))
+        state = try open(folder)
+        #expect(state.greylist.count == 3)
+        #expect(state.journal.read.lostOctets == 0)
+        state.stop()
+    }
+
+    /// No copy can be made of the damaged end: the good part is there all the same.
+    @Test func aDamagedEndThatCannotBeKeptIsTold() throws {
+        let folder = try Folder()
+        let state = try open(folder)
+        _ = decide(state, "192.0.2.1", 0)
+        state.stop()
+        let good = try folder.bytes()
+        try folder.write(good + [UInt8](repeating: 1, count: 9_000))
+        try FileManager.default.createDirectory(
+            atPath: folder.journal + ".damaged/x", withIntermediateDirectories: true)
+        let reading = try DefenseJournalFile.read(folder: folder.path + "/defense") { _ in }
+        #expect(try !DefenseJournalFile(folder: folder.path + "/defense").open(reading))
+        #expect(try folder.bytes() == good)
+        // A file that is none of ours is not written over.
+        try folder.write([UInt8](repeating: 2, count: 100))
+        #expect(throws: DefenseJournalError.self) { _ = try open(folder) }
+        #expect(try folder.bytes() == [UInt8](repeating: 2, count: 100))
+    }
+
     @Test func anyOctetsAreRead() throws {
         let folder = try Folder()
         var state = try open(folder)
@@ -223,7 +263,7 @@ import Testing
         state.change([change]) { _, _, _ in }
         for round in 0..<40 {
             for i in 0..<1_000 { _ = decide(state, "10.\(i / 200).\(i % 200).1", Int64(round)) }
-            _ = state.greylist.forget(GreylistFilter())
+            _ = state.greylist.forget([GreylistFilter()])
             #expect(flush(state))
         }
         for i in 0..<500 { _ = decide(state, "10.\(i / 200).\(i % 200).1", 50) }
@@ -250,6 +290,62 @@ import Testing
         #expect(!isSafe)
     }
 
+    /// What a full inbox dropped is on the disk before anybody is told that all is.
+    @Test func droppedChangesAreWrittenBeforeASyncIsAnswered() throws {
+        let folder = try Folder()
+        let metrics = GreylistMetrics(Registry())
+        let inbox = DefenseJournalInbox(metrics: metrics, capacity: 8)
+        let book = GreylistBook(
+            exceptions: DefenseExceptionsPublisher(), journal: inbox, metrics: metrics, rules: { _ in nil })
+        for i in 0..<20 {
+            let attempt = Greylisting.Attempt(
+                address: IPAddress("192.0.\(i).1"), sender: Array("a@s.example".utf8),
+                recipient: Array("r@d.example".utf8), domain: Array("d.example".utf8))
+            _ = book.decide(attempt, policy, now: at(minutes: 0))
+        }
+        #expect(metrics.journalDropped.value == 12)
+        let journal = try DefenseJournal.open(
+            folder: folder.path + "/defense", book: book, inbox: inbox, metrics: metrics, log: nil)
+        // A full inbox takes no question either.
+        while inbox.mailbox.depth > 0 { Thread.sleep(forTimeInterval: 0.001) }
+        let reply = Awaited<Bool>()
+        journal.sync { reply.give($0) }
+        #expect(reply.wait(seconds: 60) == true)
+        var known = 0
+        _ = try DefenseJournalFile.read(folder: folder.path + "/defense") { _ in known += 1 }
+        #expect(known >= 20)
+        journal.stop()
+        let state = try open(folder)
+        #expect(state.greylist.count == 20)
+        state.stop()
+    }
+
+    /// After the journal has ended nobody waits for it: an operator's command is answered at once.
+    @Test func aStoppedJournalAnswers() throws {
+        let folder = try Folder()
+        let state = try open(folder)
+        state.stop()
+        let asked = Awaited<Bool>()
+        state.journal.sync { asked.give($0) }
+        #expect(asked.wait(seconds: 5) == false)
+        #expect(state.forget([DefenseFilter()]) == .failed("in force, but not on the disk: see the log"))
+    }
+
+    /// Commands and the end of the journal at the same time: each command gets an answer.
+    @Test func whoAsksWhileItStopsIsAnswered() throws {
+        for _ in 0..<20 {
+            let folder = try Folder()
+            let state = try open(folder)
+            let answers = (0..<4).map { _ in Awaited<Bool>() }
+            let threads = answers.map { answer in
+                LoopThread.spawn("asks") { state.journal.sync { answer.give($0) } }
+            }
+            state.stop()
+            for thread in threads { thread.join() }
+            for answer in answers { #expect(answer.wait(seconds: 5) != nil) }
+        }
+    }
+
     /// As the commands of operators come in.
     @Test func commands() throws {
         let folder = try Folder()
@@ -262,11 +358,11 @@ import Testing
         #expect(lines.first?.passesAt == Self.start + 900)
         #expect(lines.first?.attempts == 1)
         filter.state = "strange"
-        #expect(state.release(filter, now: at(minutes: 1)) == .failed("a state is new, waiting or known"))
+        #expect(state.release([filter], now: at(minutes: 1)) == .failed("a state is new, waiting or known"))
         filter.state = "new"
         filter.block = AddressBlock("192.0.2.0/23")
-        #expect(state.release(filter, now: at(minutes: 1)) == .done(2))
-        #expect(state.forget(DefenseFilter()) == .done(2))
+        #expect(state.release([filter], now: at(minutes: 1)) == .done(2))
+        #expect(state.forget([DefenseFilter()]) == .done(2))
         var change = ExceptionsChange(.greylist)
         change.blocks = ["10.0.0.0/8", "10.0.0.0/8", "192.0.2.1"].compactMap { AddressBlock($0) }
         change.domains = [Array("friend.example".utf8)]

@@ -85,7 +85,7 @@ package enum GreylistSkip: String, Sendable, Hashable, CaseIterable {
     case noClient = "no_client"
     /// Operators exempt the client's address.
     case allowedClient = "allowed_client"
-    /// Operators exempt the sender's domain.
+    /// Operators exempt the sender's domain, and SPF proves it.
     case allowedDomain = "allowed_domain"
     /// The domain's own list names the proven sender domain.
     case skipDomain = "skip_domain"
@@ -98,7 +98,7 @@ package enum GreylistSkip: String, Sendable, Hashable, CaseIterable {
         case .trusted: "the client is trusted"
         case .noClient: "a local client"
         case .allowedClient: "an operator exempted the client's address"
-        case .allowedDomain: "an operator exempted the sender's domain"
+        case .allowedDomain: "an operator exempted the sender's domain, and it is proven"
         case .skipDomain: "the sender's domain is proven and in greylist_skip_domains"
         case .score: "the client's score is good enough (greylist_skip_score)"
         }

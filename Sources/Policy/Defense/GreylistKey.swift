@@ -26,13 +26,24 @@ package struct GreylistKey: Sendable, Hashable {
         if let provenDomain, !provenDomain.isEmpty {
             identity = Self.bounded(ASCII.lowercased(provenDomain))
         } else {
-            identity = Array(AddressBlock(networkOf: address.unmapped).description.utf8)
+            identity = Self.network(address)
         }
         self.sender = Self.bounded(GreylistSender.normalised(sender))
         // RFC 5321 §4.5.1: `<postmaster>` needs no domain.
         let recipient = ASCII.lowercased(recipient.contains(ASCII.at) ? recipient : recipient + [ASCII.at] + domain)
         self.recipient = Self.bounded(recipient)
         self.domain = recipient.lastIndex(of: ASCII.at).map { Self.bounded(Array(recipient[($0 + 1)...])) } ?? []
+    }
+
+    /// The same mail of a client that has proven nothing.
+    package func ofNetwork(_ address: IPAddress) -> GreylistKey {
+        var key = self
+        key.identity = Self.network(address)
+        return key
+    }
+
+    private static func network(_ address: IPAddress) -> [UInt8] {
+        Array(AddressBlock(networkOf: address.unmapped).description.utf8)
     }
 
     /// Identity, sender and recipient with NUL between them.

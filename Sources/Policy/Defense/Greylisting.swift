@@ -60,10 +60,8 @@ package enum Greylisting {
         if attempt.isTrusted { return .trusted }
         guard let address = attempt.address else { return .noClient }
         if exceptions.greylist.contains(address) { return .allowedClient }
-        if !exceptions.greylistDomains.isEmpty {
-            if let proven = attempt.provenDomain, exceptions.isAllowed(domain: proven) { return .allowedDomain }
-            if exceptions.isAllowed(domain: domain(of: attempt.sender)) { return .allowedDomain }
-        }
+        // Anybody can write any domain into MAIL FROM: only a proven one counts.
+        if let proven = attempt.provenDomain, exceptions.isAllowed(domain: proven) { return .allowedDomain }
         if let proven = attempt.provenDomain, covers(policy.skipDomains, proven) { return .skipDomain }
         if let limit = policy.skipScore, let score = attempt.score, score <= limit { return .score }
         return nil
@@ -160,12 +158,6 @@ package enum Greylisting {
         guard b > a else { return 0 }
         let (micros, overflow) = b.microseconds.subtractingReportingOverflow(a.microseconds)
         return overflow ? Int.max : Int(micros / 1_000_000)
-    }
-
-    /// Of an address, lower case; empty: none.
-    private static func domain(of address: [UInt8]) -> [UInt8] {
-        guard let at = address.lastIndex(of: ASCII.at) else { return [] }
-        return ASCII.lowercased(Array(address[(at + 1)...]))
     }
 
     /// Whether `domain` is one of `list` or below one.

@@ -122,14 +122,15 @@ package enum DefenseAnswer: Sendable, Equatable {
     case failed(String)
 }
 
-/// What the commands of the defences need of the running process. Called on a store's reader thread; may block shortly.
+/// What the commands of the defences need of the running process. Called on a thread that may block.
 /// The defaults are those of a command without a server, which never gets this far.
 package struct ControlDefenseHooks: Sendable {
     package var greylist: @Sendable (DefenseFilter, _ limit: Int) -> [GreylistLine] = { _, _ in [] }
     package var clients: @Sendable (ControlDefense.Kind, DefenseFilter, _ limit: Int) -> [ClientLine] = { _, _, _ in []
     }
-    package var release: @Sendable (ControlDefense.Kind, DefenseFilter) -> DefenseAnswer = { _, _ in .done(0) }
-    package var forget: @Sendable (ControlDefense.Kind, DefenseFilter) -> DefenseAnswer = { _, _ in .done(0) }
+    /// What fits one of the filters, in one go.
+    package var release: @Sendable (ControlDefense.Kind, [DefenseFilter]) -> DefenseAnswer = { _, _ in .done(0) }
+    package var forget: @Sendable (ControlDefense.Kind, [DefenseFilter]) -> DefenseAnswer = { _, _ in .done(0) }
     package var exceptions: @Sendable () -> DefenseExceptions = { DefenseExceptions() }
     /// Makes the change to the exceptions and returns when it is kept; `.done` counts the entries that changed.
     package var changeExceptions: @Sendable (ExceptionsChange) -> DefenseAnswer = { _ in .done(0) }

@@ -11,8 +11,8 @@ extension ControlDefenseHooks {
     package init(clients: ClientTable, limits: LimitPublisher, state: DefenseState) {
         self.init()
         let time = SystemTime()
-        let releaseClients: @Sendable (DefenseFilter) -> DefenseAnswer = {
-            .done(Self.release($0, clients, limits.current, time.monotonic()))
+        let releaseClients: @Sendable ([DefenseFilter]) -> DefenseAnswer = { filters in
+            .done(filters.reduce(0) { $0 + Self.release($1, clients, limits.current, time.monotonic()) })
         }
         greylist = { state.greylistLines($0, limit: $1, now: time.wall()) }
         self.clients = { kind, filter, limit in

@@ -4,12 +4,12 @@ import Policy
 import Protocols
 import Store
 
-/// What operators ask the defences. The table and the journal answer from memory; a change returns when it is kept, so
-/// all of it runs on a store's reader thread and never on a reactor.
+/// What operators ask the defences. The table and the journal answer from memory; a change returns when it is kept. None
+/// of it needs the store: it runs apart, neither on a reactor nor inside a read transaction that others wait behind.
 extension ControlService {
     func defenseWork(_ request: ControlDefense, _ format: ControlFormat) -> ControlWork {
         let service = self
-        return .read { (_) throws(StoreError) in
+        return .apart {
             switch request.verb {
             case .list: service.defenseList(request, format)
             case .release, .forget: service.defenseChange(request, format)
@@ -97,12 +97,10 @@ extension ControlService {
             }
         }
         let change = request.verb == .release ? hooks.defense.release : hooks.defense.forget
-        var count = 0
-        for filter in filters {
-            switch change(request.kind, filter) {
-            case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
-            case .done(let some): count += some
-            }
+        let count: Int
+        switch change(request.kind, filters) {
+        case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
+        case .done(let some): count = some
         }
         if count == 0 { return .failed("\(request.kind.rawValue): no entries match; the list shows what there is") }
         let word = request.verb == .release ? "released" : "forgotten"
@@ -136,17 +134,23 @@ extension ControlService {
         for event in events where event.control == .greylist && event.effect != .passed && event.effect != .noted {
             var filter = DefenseFilter()
             if !event.subject.isEmpty { filter.recipient = ASCII.lowercased(event.subject) }
-            let detail = String(decoding: event.detail, as: UTF8.self)
-            let lines = filter.recipient == nil ? [] : hooks.defense.greylist(filter, ControlDefense.limitMax)
-            let proven = lines.first { AddressBlock($0.client) == nil && detail.contains("(\($0.client), ") }
-            if let proven {
-                filter.sender = Array(proven.client.utf8)
+            if filter.recipient != nil, let proven = Self.provenDomain(event) {
+                filter.sender = proven
             } else {
                 filter.block = AddressBlock(networkOf: peer)
             }
             if !out.contains(filter) { out.append(filter) }
         }
         return out
+    }
+
+    /// `first attempt (IDENTITY, SENDER); …`, where the identity is no network.
+    private static func provenDomain(_ event: DefenseEvent) -> [UInt8]? {
+        guard let from = event.detail.firstIndex(of: 0x28) else { return nil }
+        let rest = event.detail[(from + 1)...]
+        guard let end = rest.firstIndex(of: ASCII.comma), end > rest.startIndex else { return nil }
+        let identity = Array(rest[..<end])
+        return AddressBlock(String(decoding: identity, as: UTF8.self)) == nil ? identity : nil
     }
 
     // MARK: allow

@@ -5,7 +5,8 @@ import Synchronization
 package import Telemetry
 
 /// Where changes are handed to the journal's thread. Posting takes no lock and never waits: what does not fit is dropped
-/// and counted, stays in memory, and is in the journal again after its next rewrite. Shareable because the mailbox is.
+/// and counted, stays in memory, and makes the thread rewrite the journal before it tells anybody that all is on the disk.
+/// Shareable because the mailbox and the flag are, and the gate is a lock that only operators' commands take.
 package final class DefenseJournalInbox: Sendable {
     enum Message: Sendable {
         case change(DefenseChange)
@@ -15,6 +16,10 @@ package final class DefenseJournalInbox: Sendable {
     }
 
     let mailbox: Mailbox<Message>
+    /// A change was dropped since the thread last asked.
+    private let lost = Atomic<Bool>(false)
+    /// Whether nobody will answer any more. Held while a sync is posted, so that none comes after the last look.
+    private let isClosed = Mutex(false)
     private let metrics: GreylistMetrics
 
     package init(metrics: GreylistMetrics, capacity: Int = 16_384) {
@@ -23,13 +28,22 @@ package final class DefenseJournalInbox: Sendable {
     }
 
     func post(_ change: DefenseChange) {
-        if !mailbox.post(.change(change)) { metrics.journalDropped.add() }
+        guard !mailbox.post(.change(change)) else { return }
+        lost.store(true, ordering: .releasing)
+        metrics.journalDropped.add()
     }
 
-    /// `completion` runs on the journal's thread, or here, with false, when that has too much to do.
+    /// `completion` runs on the journal's thread, or here, with false, when that has too much to do or has ended.
     func sync(_ completion: @escaping @Sendable (Bool) -> Void) {
-        if !mailbox.post(.sync(completion)) { completion(false) }
+        let isPosted = isClosed.withLock { isClosed in !isClosed && mailbox.post(.sync(completion)) }
+        if !isPosted { completion(false) }
     }
+
+    /// Whether changes were dropped; asking forgets it. Only the journal's thread.
+    func takeLost() -> Bool { lost.exchange(false, ordering: .acquiringAndReleasing) }
+
+    /// No sync is taken after this. Only the journal's thread, which answers those that are there.
+    func close() { isClosed.withLock { $0 = true } }
 }
 
 /// The thread that keeps what the defences remember: appends changes to `journal`, syncs once a second or when an
@@ -67,28 +81,30 @@ package final class DefenseJournal: Sendable {
             }
         }
         book.exceptions.load(exceptions)
-        report(reading, log)
         // Opened here, so that a start that cannot write fails as one.
         let file = DefenseJournalFile(folder: folder)
-        if reading.isDamaged { file.setAside() }
-        try file.open(goodOctets: reading.isDamaged ? 0 : reading.goodOctets)
+        let isKept = try file.open(reading)
+        report(reading, isKept: isKept, log)
         let journal = DefenseJournal(inbox, reading)
         let start = Start(file)
         let handle = LoopThread.spawn("defense") {
             guard let file = start.take() else { return }
-            DefenseJournalThread(file, book, inbox, metrics, log, now: now, rewrites: reading.isDamaged)
+            DefenseJournalThread(file, book, inbox, metrics, log, now: now)
                 .run { journal.isStopping.load(ordering: .acquiring) }
         }
         journal.thread.withLock { $0 = handle }
         return journal
     }
 
-    private static func report(_ reading: DefenseJournalFile.Reading, _ log: Log?) {
+    private static func report(_ reading: DefenseJournalFile.Reading, isKept: Bool, _ log: Log?) {
         guard let log, reading.changes > 0 || reading.lostOctets > 0 else { return }
         log.write(reading.isDamaged ? .error : .info, "defense.journal_read") { line in
             line.add("changes", reading.changes)
             line.add("lost_octets", reading.lostOctets)
-            if reading.isDamaged { line.add("damaged", "kept as journal.damaged") }
+            if reading.isDamaged {
+                line.add(
+                    "damaged", isKept ? "kept as journal.damaged" : "cut off; journal.damaged could not be written")
+            }
         }
     }
 

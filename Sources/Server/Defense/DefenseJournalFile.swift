@@ -17,7 +17,12 @@ final class DefenseJournalFile {
     private let folder: String
     private var descriptor: Int32 = -1
     private(set) var octets = 0
-    private(set) var isUnsynced = false
+    private var hasUnsyncedOctets = false
+    /// The file's name in the folder may be lost with the power.
+    private var hasUnsyncedName = false
+
+    /// What was written may not be on the disk yet.
+    var isUnsynced: Bool { hasUnsyncedOctets || hasUnsyncedName }
 
     private var path: String { folder + "/journal" }
 
@@ -31,13 +36,17 @@ final class DefenseJournalFile {
         var goodOctets = 0
         /// Octets after it.
         var lostOctets = 0
-        /// There is more behind a damaged change than the torn end of a crash.
+        /// What is behind the last good change is more than one torn change: people may want to look at it.
         var isDamaged = false
     }
 
     static func makeFolder(_ folder: String) throws(DefenseJournalError) {
         let made = mt_mkdir(folder, 0o700)
         if made < 0, made != -EEXIST { throw DefenseJournalError(path: folder, code: -made) }
+        guard let slash = folder.lastIndex(of: "/"), slash > folder.startIndex else { return }
+        let parent = String(folder[..<slash])
+        let status = sync(folder: parent)
+        if status < 0 { throw DefenseJournalError(path: parent, code: -status) }
     }
 
     /// Gives out every change up to the first that is not whole.
@@ -51,6 +60,7 @@ final class DefenseJournalFile {
         let size = Int(max(0, mt_file_size(descriptor)))
         var buffer: [UInt8] = []
         var at = 0
+        var failure: Int32 = 0
         /// Whether `count` octets are there from `at` on.
         func fill(_ count: Int) -> Bool {
             if buffer.count - at >= count { return true }
@@ -59,7 +69,9 @@ final class DefenseJournalFile {
             while buffer.count < count {
                 let offset = reading.goodOctets + buffer.count
                 let more = [UInt8](unsafeUninitializedCapacity: bufferOctets) { room, filled in
-                    filled = Int(max(0, mt_pread(descriptor, room.baseAddress, room.count, Int64(offset))))
+                    let status = mt_pread(descriptor, room.baseAddress, room.count, Int64(offset))
+                    if status < 0 { failure = Int32(clamping: -status) }
+                    filled = Int(max(0, status))
                 }
                 if more.isEmpty { return false }
                 buffer += more
@@ -71,6 +83,7 @@ final class DefenseJournalFile {
             reading.goodOctets += count
         }
         guard fill(DefenseFrame.magic.count), buffer.starts(with: DefenseFrame.magic) else {
+            if failure != 0 { throw DefenseJournalError(path: path, code: failure) }
             reading.lostOctets = size
             reading.isDamaged = size >= DefenseFrame.magic.count
             return reading
@@ -86,21 +99,55 @@ final class DefenseJournalFile {
             reading.changes += 1
             take(whole)
         }
+        // What could not be read may be good: it must not be cut off.
+        if failure != 0 { throw DefenseJournalError(path: path, code: failure) }
         reading.lostOctets = size - reading.goodOctets
-        // A crash tears the last write only.
         reading.isDamaged = reading.lostOctets > DefenseFrame.payloadMax + DefenseFrame.headOctets
         return reading
     }
 
-    /// For appending behind `goodOctets`; what is there after them is cut off.
-    func open(goodOctets: Int) throws(DefenseJournalError) {
+    /// For appending behind what was read; what is there after that is cut off, and only that: the good part never
+    /// leaves its place. False: a damaged end could not be kept.
+    func open(_ reading: Reading) throws(DefenseJournalError) -> Bool {
+        if reading.isDamaged, reading.goodOctets == 0 { try setAside() }
         let opened = mt_open(path, O_RDWR | O_CREAT, 0o600)
         if opened < 0 { throw DefenseJournalError(path: path, code: -opened) }
         descriptor = opened
-        octets = goodOctets
-        _ = mt_ftruncate(opened, Int64(goodOctets))
-        guard goodOctets == 0 else { return }
-        if !append(DefenseFrame.magic) { throw DefenseJournalError(path: path, code: EIO) }
+        octets = reading.goodOctets
+        let isKept = !reading.isDamaged || octets == 0 || keepEnd()
+        let cut = mt_ftruncate(opened, Int64(octets))
+        if cut < 0 { throw DefenseJournalError(path: path, code: -cut) }
+        if octets == 0, !append(DefenseFrame.magic) { throw DefenseJournalError(path: path, code: EIO) }
+        // Synced before anything else is, so that a crash does not bring back what was cut off, or lose the name.
+        hasUnsyncedOctets = hasUnsyncedOctets || reading.lostOctets > 0
+        hasUnsyncedName = true
+        if !sync() { throw DefenseJournalError(path: path, code: EIO) }
+        return isKept
+    }
+
+    /// Nothing of the file can be read, not even what it is: perhaps another version can.
+    private func setAside() throws(DefenseJournalError) {
+        let status = mt_rename(path, folder + "/journal.damaged")
+        if status < 0 { throw DefenseJournalError(path: path, code: -status) }
+    }
+
+    /// Copies what is behind the good octets to `journal.damaged`, for people to look at. False: it could not.
+    private func keepEnd() -> Bool {
+        let copy = mt_open(folder + "/journal.damaged", O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        guard copy >= 0 else { return false }
+        defer { _ = mt_close(copy) }
+        var at = octets
+        while true {
+            var status: Int64 = 0
+            let part = [UInt8](unsafeUninitializedCapacity: Self.bufferOctets) { room, filled in
+                status = mt_pread(descriptor, room.baseAddress, room.count, Int64(at))
+                filled = Int(max(0, status))
+            }
+            if status < 0 { return false }
+            if part.isEmpty { return mt_fsync(copy) >= 0 }
+            guard Self.write(part, to: copy, at: at - octets) else { return false }
+            at += part.count
+        }
     }
 
     /// False when not all of it could be written; nothing of it is kept then.
@@ -110,20 +157,16 @@ final class DefenseJournalFile {
             return false
         }
         octets += bytes.count
-        isUnsynced = true
+        hasUnsyncedOctets = true
         return true
     }
 
     /// False when the disk did not take it.
     func sync() -> Bool {
-        guard isUnsynced else { return true }
-        isUnsynced = false
-        return mt_fdatasync(descriptor) >= 0
-    }
-
-    /// Keeps a damaged file for people to look at.
-    func setAside() {
-        _ = mt_rename(path, folder + "/journal.damaged")
+        if hasUnsyncedName { hasUnsyncedName = Self.sync(folder: folder) < 0 }
+        guard hasUnsyncedOctets else { return !hasUnsyncedName }
+        hasUnsyncedOctets = false
+        return mt_fdatasync(descriptor) >= 0 && !hasUnsyncedName
     }
 
     /// Writes a new file with what `each` gives and puts it in the old one's place. False: the old one stays.
@@ -150,21 +193,24 @@ final class DefenseJournalFile {
             _ = mt_unlink(temporary)
             return false
         }
-        syncFolder()
+        hasUnsyncedName = true
         if descriptor >= 0 { _ = mt_close(descriptor) }
         descriptor = new
         octets = written
-        isUnsynced = false
+        hasUnsyncedOctets = false
+        // Where this fails, the next sync tries again, and says so.
+        _ = sync()
         return true
     }
 
     var diskFree: Int { Int(max(0, mt_disk_free(folder))) }
 
-    private func syncFolder() {
+    /// Makes the names in it last; a negative error code.
+    private static func sync(folder: String) -> Int32 {
         let opened = mt_open(folder, O_RDONLY | O_DIRECTORY, 0)
-        guard opened >= 0 else { return }
-        _ = mt_fsync(opened)
-        _ = mt_close(opened)
+        guard opened >= 0 else { return opened }
+        defer { _ = mt_close(opened) }
+        return mt_fsync(opened)
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32, at offset: Int) -> Bool {

@@ -25,7 +25,7 @@ final class DefenseJournalThread {
     private let now: @Sendable () -> WallTime
     private let clock = SystemTime()
     /// Changes are missing in the file.
-    private var needsRewrite: Bool
+    private var needsRewrite = false
     private var rewriteTried = Instant(nanoseconds: 0)
     private var synced = Instant(nanoseconds: 0)
     private var told = Instant(nanoseconds: 0)
@@ -36,7 +36,7 @@ final class DefenseJournalThread {
 
     init(
         _ file: DefenseJournalFile, _ book: GreylistBook, _ inbox: DefenseJournalInbox, _ metrics: GreylistMetrics,
-        _ log: Log?, now: @escaping @Sendable () -> WallTime, rewrites: Bool
+        _ log: Log?, now: @escaping @Sendable () -> WallTime
     ) {
         self.file = file
         self.book = book
@@ -44,13 +44,11 @@ final class DefenseJournalThread {
         self.metrics = metrics
         self.log = log
         self.now = now
-        needsRewrite = rewrites
         swept = clock.monotonic()
     }
 
     /// Until it is stopped and nothing is left.
     func run(isStopping: () -> Bool) {
-        if needsRewrite { rewrite() }
         measure()
         var wasBusy = false
         while true {
@@ -66,6 +64,9 @@ final class DefenseJournalThread {
             }
             wasBusy = isBusy
         }
+        // Who asked meanwhile is answered, who asks later is told at once.
+        inbox.close()
+        while drain() {}
         if needsRewrite { rewrite() }
         if !file.sync() { metrics.journalErrors.add() }
     }
@@ -91,8 +92,9 @@ final class DefenseJournalThread {
             }
         }
         write(bytes, count)
+        if inbox.takeLost() { needsRewrite = true }
         if !waiting.isEmpty {
-            // What a failed write left out is in memory: a rewrite is the way to put it on the disk.
+            // What a failed write or a full inbox left out is in memory: a rewrite is the way to put it on the disk.
             if needsRewrite { rewrite() }
             let isSafe = !needsRewrite && sync()
             for completion in waiting { completion(isSafe) }

@@ -9,14 +9,20 @@ extension DefenseState {
         return greylist.list(wanted, limit: limit, now: now).map { GreylistLine($0, now: now) }
     }
 
-    package func release(_ filter: DefenseFilter, now: WallTime) -> DefenseAnswer {
-        guard let wanted = GreylistFilter(filter) else { return .failed(Self.noState) }
+    package func release(_ filters: [DefenseFilter], now: WallTime) -> DefenseAnswer {
+        guard let wanted = Self.wanted(filters) else { return .failed(Self.noState) }
         return answered { done in release(wanted, now: now) { done(Self.answer($0, $1)) } }
     }
 
-    package func forget(_ filter: DefenseFilter) -> DefenseAnswer {
-        guard let wanted = GreylistFilter(filter) else { return .failed(Self.noState) }
+    package func forget(_ filters: [DefenseFilter]) -> DefenseAnswer {
+        guard let wanted = Self.wanted(filters) else { return .failed(Self.noState) }
         return answered { done in forget(wanted) { done(Self.answer($0, $1)) } }
+    }
+
+    /// nil: one of them names a state that there is not.
+    private static func wanted(_ filters: [DefenseFilter]) -> [GreylistFilter]? {
+        let wanted = filters.compactMap { GreylistFilter($0) }
+        return wanted.count == filters.count ? wanted : nil
     }
 
     /// Adds or removes entries of one defence's exceptions.
@@ -44,14 +50,16 @@ extension DefenseState {
         isSafe ? .done(count) : .failed("in force, but not on the disk: see the log")
     }
 
+    /// A journal that needs longer waits for a disk that does not answer.
+    private static let answerSeconds = 10.0
+    private static let noAnswer =
+        "in force, but the disk has not answered for 10 seconds; whether it is kept is not known"
+
     /// Waits for the journal's thread.
     private func answered(_ start: (@escaping @Sendable (DefenseAnswer) -> Void) -> Void) -> DefenseAnswer {
-        let inbox = Mailbox<DefenseAnswer>(capacity: 2)
-        start { _ = inbox.post($0) }
-        while true {
-            if let answer = inbox.next() { return answer }
-            inbox.wait()
-        }
+        let reply = Awaited<DefenseAnswer>()
+        start { reply.give($0) }
+        return reply.wait(seconds: Self.answerSeconds) ?? .failed(Self.noAnswer)
     }
 }
 

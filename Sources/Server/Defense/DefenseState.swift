@@ -35,17 +35,17 @@ package struct DefenseState: Sendable {
         inbox.sync { completion(changed, isFull, $0) }
     }
 
-    /// An operator makes known what waits and fits.
+    /// An operator makes known what waits and fits one of the filters.
     package func release(
-        _ filter: GreylistFilter, now: WallTime, completion: @escaping @Sendable (Int, Bool) -> Void
+        _ filters: [GreylistFilter], now: WallTime, completion: @escaping @Sendable (Int, Bool) -> Void
     ) {
-        let count = greylist.release(filter, now: now)
+        let count = greylist.release(filters, now: now)
         inbox.sync { completion(count, $0) }
     }
 
-    /// An operator has what fits forgotten.
-    package func forget(_ filter: GreylistFilter, completion: @escaping @Sendable (Int, Bool) -> Void) {
-        let count = greylist.forget(filter)
+    /// An operator has what fits one of the filters forgotten.
+    package func forget(_ filters: [GreylistFilter], completion: @escaping @Sendable (Int, Bool) -> Void) {
+        let count = greylist.forget(filters)
         inbox.sync { completion(count, $0) }
     }
 

@@ -39,10 +39,10 @@ package final class GreylistBook: Sendable {
         self.journal = journal
         self.metrics = metrics
         self.rules = rules
+        let (entries, octets) = (max(8, entriesMax / Self.shardCount), max(16_384, octetsMax / Self.shardCount))
+        let quota = GreylistQuota(octetsMax: octets, entriesMax: entries)
         boxes = (0..<Self.shardCount).map { _ in
-            Box(
-                GreylistShard(
-                    entriesMax: entriesMax / Self.shardCount, octetsMax: octetsMax / Self.shardCount))
+            Box(GreylistShard(entriesMax: entries, octetsMax: octets, quota: quota))
         }
     }
 
@@ -68,18 +68,20 @@ package final class GreylistBook: Sendable {
         guard let key = attempt.key else { return counted(Answer(decision: .skipped(.noClient), key: nil)) }
         let (pairKey, tripletKey) = (key.pair, key.triplet)
         let elsewhere = inherited(attempt, key, pairKey, tripletKey)
-        let decision = box(key.identity).shard.withLock { shard in
+        let owner = attempt.address.map { GreylistQuota.owner($0) } ?? 0
+        let (decision, known) = box(key.identity).shard.withLock { shard in
             let pair = shard.find(pairKey)
             let triplet = shard.find(tripletKey)
             let outcome = Greylisting.decide(
                 pair: pair?.record ?? elsewhere.pair, triplet: triplet?.record ?? elsewhere.triplet, now: now, policy)
-            keep(outcome.pair, pairKey, was: pair, now, &shard)
+            keep(outcome.pair, pairKey, was: pair, owner: owner, now, &shard)
             if let triplet, outcome.triplet?.state != .waiting, !outcome.decision.isPass, !triplet.hasLapsed {
                 metrics.caught.add()
             }
-            keep(outcome.triplet, tripletKey, was: triplet, now, &shard)
-            return outcome.decision
+            keep(outcome.triplet, tripletKey, was: triplet, owner: owner, now, &shard)
+            return (outcome.decision, outcome.decision.isPass ? outcome.pair : nil)
         }
+        if let known { keepForNetwork(attempt, key, known, now) }
         if case .passedNow(let seconds) = decision { metrics.delay.add(seconds) }
         return counted(Answer(decision: decision, key: key))
     }
@@ -107,9 +109,25 @@ package final class GreylistBook: Sendable {
         }
     }
 
+    /// When SPF has no answer next time, who is known by a domain is still known by the network.
+    private func keepForNetwork(
+        _ attempt: Greylisting.Attempt, _ key: GreylistKey, _ known: GreylistRecord, _ now: WallTime
+    ) {
+        guard let domain = attempt.provenDomain, !domain.isEmpty, let address = attempt.address else { return }
+        let own = key.ofNetwork(address)
+        let pair = own.pair
+        box(own.identity).shard.withLock { shard in
+            let was = shard.find(pair)
+            if let was, abs(now.microseconds - was.record.lastSeen.microseconds) < Self.refreshMicroseconds { return }
+            var record = known
+            record.firstSeen = was?.record.firstSeen ?? known.firstSeen
+            keep(record, pair, was: was, owner: 0, now, &shard)
+        }
+    }
+
     private func keep(
-        _ record: GreylistRecord?, _ key: [UInt8], was: GreylistShard.Slot?, _ now: WallTime,
-        _ shard: inout GreylistShard
+        _ record: GreylistRecord?, _ key: [UInt8], was: GreylistShard.Slot?, owner: GreylistQuota.Owner,
+        _ now: WallTime, _ shard: inout GreylistShard
     ) {
         guard let record else {
             if was != nil { forget(key, &shard) }
@@ -123,16 +141,16 @@ package final class GreylistBook: Sendable {
             told = now.microseconds
             journal.post(.put(key, record, hasLapsed: false))
         }
-        store(key, record, hasLapsed: false, journaledAt: told, was: was?.record.state, &shard)
+        store(key, record, hasLapsed: false, journaledAt: told, was: was?.record.state, owner, &shard)
     }
 
     private func store(
         _ key: [UInt8], _ record: GreylistRecord, hasLapsed: Bool, journaledAt: Int64, was: GreylistRecord.State?,
-        _ shard: inout GreylistShard
+        _ owner: GreylistQuota.Owner, _ shard: inout GreylistShard
     ) {
         if let was { metrics.entries.add(GreylistStateLabel(was), -1) }
         metrics.entries.add(GreylistStateLabel(record.state), 1)
-        shard.put(key, record, hasLapsed: hasLapsed, journaledAt: journaledAt) { state in
+        shard.put(key, record, hasLapsed: hasLapsed, journaledAt: journaledAt, owner: owner) { state in
             metrics.entries.add(GreylistStateLabel(state), -1)
             metrics.pushedOut.add(GreylistStateLabel(state))
         }
@@ -194,34 +212,36 @@ extension GreylistBook {
         return rows
     }
 
-    /// Makes known at once what waits and fits; how many.
-    package func release(_ filter: GreylistFilter, now: WallTime) -> Int {
-        change(filter) { shard, slot, row in
+    /// Makes known at once what waits and fits one of `filters`; how many.
+    package func release(_ filters: [GreylistFilter], now: WallTime) -> Int {
+        change(filters) { shard, slot, row in
             guard slot.record.state != .known else { return false }
             let known = Greylisting.released(slot.record, now: now)
             let pair = row.pair
             forget(slot.key, &shard)
-            keep(known, pair, was: shard.find(pair), now, &shard)
+            keep(known, pair, was: shard.find(pair), owner: 0, now, &shard)
             return true
         }
     }
 
-    /// Removes what fits; how many.
-    package func forget(_ filter: GreylistFilter) -> Int {
-        change(filter) { shard, slot, _ in
+    /// Removes what fits one of `filters`; how many.
+    package func forget(_ filters: [GreylistFilter]) -> Int {
+        change(filters) { shard, slot, _ in
             forget(slot.key, &shard)
             return true
         }
     }
 
     private func change(
-        _ filter: GreylistFilter, _ body: (inout GreylistShard, GreylistShard.Slot, GreylistRow) -> Bool
+        _ filters: [GreylistFilter], _ body: (inout GreylistShard, GreylistShard.Slot, GreylistRow) -> Bool
     ) -> Int {
+        guard !filters.isEmpty else { return 0 }
         var count = 0
         for box in boxes {
             walk(box) { shard, at in
                 let slot = shard.slots[at]
-                guard let row = GreylistRow(key: slot.key, slot.record), filter.fits(row) else { return }
+                guard let row = GreylistRow(key: slot.key, slot.record), filters.contains(where: { $0.fits(row) })
+                else { return }
                 if body(&shard, slot, row) { count += 1 }
             }
         }
@@ -272,9 +292,7 @@ extension GreylistBook {
                 return
             case .lapsed:
                 guard !slot.hasLapsed else { return }
-                store(
-                    slot.key, slot.record, hasLapsed: true, journaledAt: slot.journaledAt, was: slot.record.state,
-                    &shard)
+                shard.setLapsed(at)
                 journal.post(.put(slot.key, slot.record, hasLapsed: true))
             case .forgotten:
                 forget(slot.key, &shard)
@@ -292,7 +310,7 @@ extension GreylistBook {
             box(row.identity).shard.withLock { shard in
                 store(
                     key, record, hasLapsed: hasLapsed, journaledAt: record.lastSeen.microseconds,
-                    was: shard.find(key)?.record.state, &shard)
+                    was: shard.find(key)?.record.state, GreylistQuota.owner(identity: row.identity), &shard)
             }
         case .remove(let key):
             guard let nul = key.firstIndex(of: ASCII.nul) else { return }

@@ -4,7 +4,7 @@ import Policy
 /// A part of the greylist book: entries by key, and one list for each state with the stalest entry first. A value behind
 /// its shard's lock; bounded in entries and in octets of keys.
 ///
-/// When it is full the stalest new entry goes, then the stalest waiting one. Known ones have seven eighths of the room
+/// A client network that has its quota loses its own stalest entry for each new one. When the shard is full the stalest new entry goes, then the stalest waiting one. Known ones have seven eighths of the room
 /// and are pushed out by known ones only: no flood of new triplets reaches them.
 struct GreylistShard {
     struct Slot {
@@ -14,9 +14,16 @@ struct GreylistShard {
         var hasLapsed = false
         /// When the journal was last told, microseconds.
         var journaledAt: Int64 = 0
-        fileprivate var previous: Int32 = -1
-        fileprivate var next: Int32 = -1
+        /// Whose first attempt made it.
+        fileprivate var owner: GreylistQuota.Owner = 0
+        fileprivate var ofState = Links()
+        fileprivate var ofOwner = Links()
         var isUsed = true
+    }
+
+    fileprivate struct Links {
+        var previous: Int32 = -1
+        var next: Int32 = -1
     }
 
     private struct List {
@@ -25,16 +32,25 @@ struct GreylistShard {
         var count = 0
     }
 
+    /// What one client network has here that is not known, the stalest first.
+    private struct Owned {
+        var new = List()
+        var waiting = List()
+    }
+
     private(set) var slots: [Slot] = []
     private var index: [[UInt8]: Int32] = [:]
     private var free: [Int32] = []
     private var lists: (new: List, waiting: List, known: List) = (List(), List(), List())
     private(set) var octets = 0
     private var knownOctets = 0
+    private var owned: [GreylistQuota.Owner: Owned] = [:]
+    private let quota: GreylistQuota
     private let entriesMax: Int
     private let octetsMax: Int
 
-    init(entriesMax: Int, octetsMax: Int) {
+    init(entriesMax: Int, octetsMax: Int, quota: GreylistQuota) {
+        self.quota = quota
         self.entriesMax = max(8, entriesMax)
         self.octetsMax = max(16_384, octetsMax)
     }
@@ -43,10 +59,10 @@ struct GreylistShard {
 
     func find(_ key: [UInt8]) -> Slot? { index[key].map { slots[Int($0)] } }
 
-    /// Stores or replaces; what was pushed out for it, by state.
+    /// Stores or replaces; what was pushed out for it, by state. An entry stays its first owner's.
     mutating func put(
         _ key: [UInt8], _ record: GreylistRecord, hasLapsed: Bool = false, journaledAt: Int64 = 0,
-        pushed: (GreylistRecord.State) -> Void
+        owner: GreylistQuota.Owner = 0, pushed: (GreylistRecord.State) -> Void
     ) {
         if let at = index[key] {
             unlink(at)
@@ -56,8 +72,9 @@ struct GreylistShard {
             link(at)
             return
         }
+        if record.state != .known { pushOutOwn(owner, octets: key.count, pushed) }
         makeRoom(for: record.state, octets: key.count, pushed: pushed)
-        let slot = Slot(key: key, record: record, hasLapsed: hasLapsed, journaledAt: journaledAt)
+        let slot = Slot(key: key, record: record, hasLapsed: hasLapsed, journaledAt: journaledAt, owner: owner)
         let at: Int32
         if let reused = free.popLast() {
             at = reused
@@ -84,7 +101,21 @@ struct GreylistShard {
         return record
     }
 
+    /// It was counted as caught; its place among the others stays.
+    mutating func setLapsed(_ at: Int) { slots[at].hasLapsed = true }
+
     // MARK: Room
+
+    /// Where the owner's entries are all in other shards, it gets this one: a few more than its quota.
+    private mutating func pushOutOwn(
+        _ owner: GreylistQuota.Owner, octets: Int, _ pushed: (GreylistRecord.State) -> Void
+    ) {
+        guard owner != 0 else { return }
+        while quota.isFull(owner, octets: octets), let own = owned[owner] {
+            if pushOut(own.new.head, .new, pushed) { continue }
+            guard pushOut(own.waiting.head, .waiting, pushed) else { return }
+        }
+    }
 
     private mutating func makeRoom(
         for state: GreylistRecord.State, octets more: Int, pushed: (GreylistRecord.State) -> Void
@@ -112,33 +143,67 @@ struct GreylistShard {
     // MARK: Lists
 
     private mutating func link(_ at: Int32) {
-        let state = slots[Int(at)].record.state
-        if state == .known { knownOctets += slots[Int(at)].key.count }
-        with(state) { list, slots in
-            slots[Int(at)].previous = list.tail
-            slots[Int(at)].next = -1
-            if list.tail >= 0 { slots[Int(list.tail)].next = at } else { list.head = at }
-            list.tail = at
-            list.count += 1
+        let (state, octets, owner) = facts(at)
+        switch state {
+        case .new: Self.append(at, to: &lists.new, \.ofState, &slots)
+        case .waiting: Self.append(at, to: &lists.waiting, \.ofState, &slots)
+        case .known:
+            knownOctets += octets
+            return Self.append(at, to: &lists.known, \.ofState, &slots)
+        }
+        guard owner != 0 else { return }
+        quota.add(owner, octets: octets)
+        if state == .new {
+            Self.append(at, to: &owned[owner, default: Owned()].new, \.ofOwner, &slots)
+        } else {
+            Self.append(at, to: &owned[owner, default: Owned()].waiting, \.ofOwner, &slots)
         }
     }
 
     private mutating func unlink(_ at: Int32) {
-        let slot = slots[Int(at)]
-        if slot.record.state == .known { knownOctets -= slot.key.count }
-        with(slot.record.state) { list, slots in
-            if slot.previous >= 0 { slots[Int(slot.previous)].next = slot.next } else { list.head = slot.next }
-            if slot.next >= 0 { slots[Int(slot.next)].previous = slot.previous } else { list.tail = slot.previous }
-            list.count -= 1
+        let (state, octets, owner) = facts(at)
+        switch state {
+        case .new: Self.remove(at, from: &lists.new, \.ofState, &slots)
+        case .waiting: Self.remove(at, from: &lists.waiting, \.ofState, &slots)
+        case .known:
+            knownOctets -= octets
+            return Self.remove(at, from: &lists.known, \.ofState, &slots)
         }
+        guard owner != 0, var own = owned[owner] else { return }
+        quota.subtract(owner, octets: octets)
+        if state == .new {
+            Self.remove(at, from: &own.new, \.ofOwner, &slots)
+        } else {
+            Self.remove(at, from: &own.waiting, \.ofOwner, &slots)
+        }
+        owned[owner] = own.new.count + own.waiting.count > 0 ? own : nil
     }
 
-    private mutating func with(_ state: GreylistRecord.State, _ change: (inout List, inout [Slot]) -> Void) {
-        switch state {
-        case .new: change(&lists.new, &slots)
-        case .waiting: change(&lists.waiting, &slots)
-        case .known: change(&lists.known, &slots)
+    private func facts(_ at: Int32) -> (GreylistRecord.State, Int, GreylistQuota.Owner) {
+        let slot = slots[Int(at)]
+        return (slot.record.state, slot.key.count, slot.owner)
+    }
+
+    private static func append(
+        _ at: Int32, to list: inout List, _ links: WritableKeyPath<Slot, Links>, _ slots: inout [Slot]
+    ) {
+        slots[Int(at)][keyPath: links] = Links(previous: list.tail, next: -1)
+        if list.tail >= 0 { slots[Int(list.tail)][keyPath: links].next = at } else { list.head = at }
+        list.tail = at
+        list.count += 1
+    }
+
+    private static func remove(
+        _ at: Int32, from list: inout List, _ links: WritableKeyPath<Slot, Links>, _ slots: inout [Slot]
+    ) {
+        let own = slots[Int(at)][keyPath: links]
+        if own.previous >= 0 { slots[Int(own.previous)][keyPath: links].next = own.next } else { list.head = own.next }
+        if own.next >= 0 {
+            slots[Int(own.next)][keyPath: links].previous = own.previous
+        } else {
+            list.tail = own.previous
         }
+        list.count -= 1
     }
 
     func count(_ state: GreylistRecord.State) -> Int {
