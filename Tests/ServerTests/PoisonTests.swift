@@ -400,7 +400,7 @@ import Testing
         let message = f.message(to: ["ann@our.test"], octets: 8)
         #expect(f.keep(message, Self.b("A: b\r\n\r\n")))
         try f.store.write { (s) throws(StoreError) in
-            let release = PoisonRelease(message, body: Self.b("A: b\r\n\r\n"), directory: try s.loadSnapshot())
+            let release = PoisonRelease(message, body: .inline(Self.b("A: b\r\n\r\n")), directory: try s.loadSnapshot())
             try s.accept(release.request)
         }
         #expect(f.run(.release, 77) == 0, "\(f.complaint)")
