@@ -90,6 +90,7 @@ extension SMTPConnection {
             answerFailedLogin(ticket)
         case .unavailable:
             fail(mechanism, .error)
+            if !defense.isExempt { loop.services.defense.clients.loginUnavailable(client, now: loop.reactor.now) }
             answered(ticket, .refused(StoreReplies.authUnavailable))
         }
     }
