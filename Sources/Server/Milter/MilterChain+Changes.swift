@@ -37,7 +37,10 @@ extension MilterChain {
         if let body = message.newBody {
             wanted.body = body
             // Those that come after see the new one.
-            if !waiting.isEmpty, content.isComplete { content.replace(with: body) }
+            if isKept, content.isComplete {
+                content.replace(with: body)
+                keep(body.count)
+            }
         }
         header = made
         modifications = wanted
@@ -50,7 +53,7 @@ extension MilterChain {
         if !wanted.addedRecipients.contains(address) { wanted.addedRecipients.append(address) }
     }
 
-    private func remove(_ address: MailAddress, from wanted: inout MilterModifications) {
+    func remove(_ address: MailAddress, from wanted: inout MilterModifications) {
         wanted.addedRecipients.removeAll { $0 == address }
         if !wanted.removedRecipients.contains(address) { wanted.removedRecipients.append(address) }
     }

@@ -1,4 +1,5 @@
 import Base
+import Policy
 import Protocols
 import Reactor
 
@@ -6,7 +7,7 @@ import Reactor
 extension MilterChain {
     /// Whether any filter wants the message: otherwise `beginMessage` and what follows need not be called.
     package var wantsMessage: Bool {
-        decided != nil || links.contains { ($0.part == .envelope || $0.part == .broken) && $0.recipients > 0 }
+        decided != nil || links.contains { $0.part != .out && !$0.recipients.isEmpty }
     }
 
     /// The whole header block, with its empty line, as the message will be stored. What filters say of it is told at the
@@ -14,12 +15,17 @@ extension MilterChain {
     package func beginMessage(header block: [UInt8]) {
         forgetMessage()
         guard decided == nil else { return }
-        // A filter that failed after it was told of a recipient, and whose policy is to put mail off.
-        guard !links.contains(where: { $0.part == .broken && $0.recipients > 0 }) else {
-            decided = .refuse(Self.awayReply)
-            return endParts()
+        isCalled = true
+        defer { isCalled = false }
+        for link in links where link.part == .discarding {
+            guard !throwAway(askedBy: link) else { return decide(.discard) }
         }
-        for link in links where link.part != .out && link.recipients == 0 { link.endTransaction() }
+        // A filter that failed after it was told of a recipient, and whose policy is to put mail off.
+        if let broken = links.first(where: { $0.part == .broken && concernsAnybody($0) }) {
+            noteAway(broken, broken.brokenBy)
+            return decide(.refuse(Self.awayReply))
+        }
+        for link in links where link.part == .envelope && !concernsAnybody(link) { link.endTransaction() }
         waiting = links.filter { $0.part == .envelope }
         guard !waiting.isEmpty else { return }
         header = MilterHeader(block)
@@ -29,22 +35,27 @@ extension MilterChain {
     /// The next octets of the body, CRLF line ends, dots unstuffed. Copied.
     package func body(_ bytes: Span<UInt8>) {
         guard decided == nil, isAnybodyListening else { return }
-        content.append(bytes)
-        keep(waiting.isEmpty ? 0 : content.bytes.count)
-        if !waiting.isEmpty, keptOctets > context.limits.keptMax || context.keptOctets > context.limits.keptByLoopMax {
-            spread()
+        isCalled = true
+        defer { isCalled = false }
+        if isKept {
+            content.append(bytes)
+            keep(content.bytes.count)
+            if keptOctets > context.limits.keptMax || context.keptOctets > context.limits.keptByLoopMax { spread() }
+        } else if links.contains(where: isHearingBody) {
+            content.append(bytes)
+        } else {
+            content.skip(bytes.count)
         }
         pumpAll()
-        pausing = wantsPause
+        consumed()
     }
-
-    /// Too much waits for the filters: read nothing more until `onDrain`.
-    package var wantsPause: Bool { decided == nil && backlog > context.limits.bufferMax }
 
     package func endOfMessage(_ completion: @escaping (MilterOutcome) -> Void) {
         outcomeWaiter = completion
         content.isComplete = true
+        isCalled = true
         pumpAll()
+        isCalled = false
         finishIfDone()
     }
 
@@ -52,6 +63,13 @@ extension MilterChain {
 
     private var listening: [MilterLink] { links.filter { $0.part == .content } }
     private var isAnybodyListening: Bool { !waiting.isEmpty || links.contains { $0.part == .content } }
+
+    /// Whether the body is kept for a filter whose turn has not come.
+    var isKept: Bool { waiting.contains { $0.session.wantsBody } }
+
+    private func isHearingBody(_ link: MilterLink) -> Bool {
+        link.part == .content && link.session.wantsBody && !link.message.skipsBody
+    }
 
     private func pumpAll() {
         for link in links where link.part == .content { link.pumpMessage() }
@@ -61,9 +79,10 @@ extension MilterChain {
     private func startNext() {
         guard decided == nil, !waiting.isEmpty else { return }
         let next = waiting.removeFirst()
-        if waiting.isEmpty { keep(0) }
+        if !isKept { keep(0) }
         next.session.macros = macros
         next.beginMessage()
+        updatePause()
     }
 
     /// The body is too large to be kept: everybody hears it now.
@@ -72,43 +91,44 @@ extension MilterChain {
         let all = waiting
         waiting = []
         keep(0)
-        for link in all {
+        for link in all where decided == nil {
             link.session.macros = macros
             link.beginMessage()
         }
     }
 
-    private func keep(_ octets: Int) {
+    func keep(_ octets: Int) {
         context.keptOctets += octets - keptOctets
         keptOctets = octets
     }
 
-    /// Octets that a filter which hears the message has not taken.
-    private var backlog: Int {
-        var start = content.end
-        for link in links where link.part == .content && wantsBody(link) { start = min(start, link.message.cursor) }
-        return content.end - start
+    /// The first octet that a filter which hears the message has not taken.
+    private var firstUntaken: Int {
+        var place = content.end
+        for link in links where isHearingBody(link) { place = min(place, link.message.cursor) }
+        return place
     }
-
-    private func wantsBody(_ link: MilterLink) -> Bool { link.session.wantsBody && !link.message.skipsBody }
 
     /// A filter took octets, or wants no more of them.
     func consumed() {
-        if waiting.isEmpty {
-            var place = content.end
-            for link in links where link.part == .content && wantsBody(link) { place = min(place, link.message.cursor) }
-            content.forget(before: place)
-        }
-        guard pausing, backlog <= context.limits.bufferMax / 2 else { return }
-        pausing = false
-        onDrain?()
+        if !isKept { content.forget(before: firstUntaken) }
+        updatePause()
+    }
+
+    /// The client waits above the bound until half of it is left.
+    private func updatePause() {
+        let bound = wantsPause ? context.limits.bufferMax / 2 : context.limits.bufferMax
+        let waits = decided == nil && content.end - firstUntaken > bound
+        guard waits != wantsPause else { return }
+        wantsPause = waits
+        if !waits, !isCalled { onDrain?() }
     }
 
     func forgetMessage() {
         waiting = []
         keep(0)
         isSpread = false
-        pausing = false
+        wantsPause = false
         header = MilterHeader([])
         content = MilterContent()
         modifications = MilterModifications()
@@ -118,7 +138,6 @@ extension MilterChain {
 
     /// A filter's last word on the message, or on a part of it.
     func messageAnswered(_ link: MilterLink, _ answer: MilterAnswer) {
-        context.health.succeeded(link.server)
         let isAtEnd = link.message.step == .ending
         let message = link.message
         switch verdict(answer, of: link, about: []) {
@@ -126,10 +145,27 @@ extension MilterChain {
             if isAtEnd, !apply(message, of: link) { return fail(link, .tooMuch) }
             link.leaveTransaction()
             wentOn()
-        case .discard: decide(.discard)
+        case .discard:
+            link.leaveTransaction()
+            if throwAway(askedBy: link) { decide(.discard) } else { wentOn() }
         case .refuse(let reply): decide(.refuse(reply))
         }
     }
+
+    /// A filter's word to throw the message away holds for the recipients it was told of: the copy of those whose domain
+    /// does not want the filter is not its to lose. True when nobody is left.
+    private func throwAway(askedBy link: MilterLink) -> Bool {
+        discarded.formUnion(link.recipients)
+        guard discarded.count < accepted.count else { return true }
+        if !link.recipients.isEmpty {
+            let (own, all) = (link.recipients.count, accepted.count)
+            note(.noted, link, "was asked for \(own) of \(all) recipients: only their copies are thrown away")
+        }
+        return false
+    }
+
+    /// A recipient whose copy is not thrown away.
+    private func concernsAnybody(_ link: MilterLink) -> Bool { !discarded.isSuperset(of: link.recipients) }
 
     func messageFailed(_ link: MilterLink, _ failure: MilterFailure) { fail(link, failure) }
 
@@ -149,22 +185,14 @@ extension MilterChain {
         content = MilterContent()
         keep(0)
         finishIfDone()
-        release()
+        updatePause()
     }
 
     /// One filter is done, and the message goes on.
     private func wentOn() {
         if listening.isEmpty { startNext() }
         consumed()
-        if !isAnybodyListening { release() }
         finishIfDone()
-    }
-
-    /// Nobody makes the client wait any more.
-    private func release() {
-        guard pausing, !wantsPause else { return }
-        pausing = false
-        onDrain?()
     }
 
     private func finishIfDone() {
@@ -172,6 +200,9 @@ extension MilterChain {
         outcomeWaiter = nil
         var outcome = MilterOutcome(verdict: decided ?? .proceed)
         if decided == nil {
+            for i in discarded.sorted() {
+                if let address = MailAddress(parsing: accepted[i]) { remove(address, from: &modifications) }
+            }
             // A message that ended within its header has no line that would keep a new body apart.
             let made = modifications.body?.isEmpty == false ? header.bytesBeforeBody : header.bytes
             if header.isChanged || made.count != header.octets { modifications.header = made }
@@ -181,6 +212,7 @@ extension MilterChain {
         endParts()
         decided = nil
         forgetMessage()
+        forgetRecipients()
         waiter(outcome)
     }
 }

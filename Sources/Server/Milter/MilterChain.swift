@@ -13,8 +13,10 @@ import Telemetry
 /// `MilterLimits.keptMax` goes to all of them at once, as it arrived.
 package final class MilterChain {
     package var facts: MilterConnectFacts
-    /// Called when `wantsPause` has become false.
+    /// Called when `wantsPause` has become false, unless that happened within a call of the owner's.
     package var onDrain: (() -> Void)?
+    /// Too much waits for the filters: read nothing more until `onDrain`.
+    package internal(set) var wantsPause = false
     /// The id of the message, told to filters as the queue id from the next command on.
     package var messageID: [UInt8] = []
 
@@ -37,7 +39,12 @@ package final class MilterChain {
     /// What was decided before the end.
     var decided: MilterVerdict?
     var outcomeWaiter: ((MilterOutcome) -> Void)?
-    var pausing = false
+    /// The owner hands something over, and looks at `wantsPause` itself afterwards.
+    var isCalled = false
+    /// The recipients taken so far, and those among them whose copy a filter throws away. Bounded by the session's own
+    /// bound.
+    var accepted: [[UInt8]] = []
+    var discarded: Set<Int> = []
     private var events: [DefenseEvent] = []
 
     package init(servers: [MilterServer], context: MilterContext, facts: MilterConnectFacts) {
@@ -68,12 +75,17 @@ package final class MilterChain {
         _ i: Int, _ mail: MilterMail, _ current: UInt64, mayRetry: Bool = true,
         _ completion: @escaping (MilterVerdict) -> Void
     ) {
-        guard i < links.count else { return completion(standing) }
+        guard i < links.count else {
+            return completion(links.contains { $0.part == .discarding } ? .discard : standing)
+        }
         let link = links[i]
         link.prepare { [weak self] prepared in
             guard let self, serial == current else { return }
-            if case .failed(let failure) = prepared {
-                return mailFailed(link, failure, i, mail, current, completion)
+            switch prepared {
+            case .failed(.closed) where mayRetry && link.isReused:
+                return tellMail(i, mail, current, mayRetry: false, completion)
+            case .failed(let failure): return mailFailed(link, failure, i, mail, current, completion)
+            case .answer: break
             }
             if let answer = link.sessionAnswer, answer != .proceed {
                 return mailAnswered(link, answer, i, mail, current, completion)
@@ -100,26 +112,30 @@ package final class MilterChain {
         switch verdict(answer, of: link, about: mail.sender) {
         case .proceed:
             link.part = .envelope
-            link.recipients = 0
             tellMail(i + 1, mail, current, completion)
         case .accept: tellMail(i + 1, mail, current, completion)
         case .discard:
-            discard()
-            completion(.discard)
+            link.part = .discarding
+            tellMail(i + 1, mail, current, completion)
         case .refuse(let reply):
             endParts()
             completion(.refuse(reply))
         }
     }
 
+    /// Which recipients a missing filter concerns is not known yet: each is told at its own RCPT.
     private func mailFailed(
         _ link: MilterLink, _ failure: MilterFailure, _ i: Int, _ mail: MilterMail, _ current: UInt64,
         _ completion: @escaping (MilterVerdict) -> Void
     ) {
-        note(failure, of: link)
-        if link.server.onFailure == .accept { return tellMail(i + 1, mail, current, completion) }
-        endParts()
-        completion(.refuse(Self.awayReply))
+        count(failure, of: link)
+        if link.server.onFailure == .accept {
+            noteAway(link, failure)
+        } else {
+            link.part = .broken
+            link.brokenBy = failure
+        }
+        tellMail(i + 1, mail, current, completion)
     }
 
     /// At RCPT, one at a time. Filters the recipient's domain does not want are not told.
@@ -129,51 +145,94 @@ package final class MilterChain {
     ) {
         if let decided { return completion(decided) }
         currentRecipient = address
-        tellRecipient(0, address, parameters, filters, serial, completion)
+        tellRecipient(0, RecipientQuestion(address, parameters, filters, serial), completion)
+    }
+
+    private struct RecipientQuestion {
+        let address: [UInt8]
+        let parameters: [[UInt8]]
+        let filters: DomainDefense.Milters
+        let serial: UInt64
+        /// Filters that let it through.
+        var passed: [MilterLink] = []
+
+        init(_ address: [UInt8], _ parameters: [[UInt8]], _ filters: DomainDefense.Milters, _ serial: UInt64) {
+            self.address = address
+            self.parameters = parameters
+            self.filters = filters
+            self.serial = serial
+        }
     }
 
     private func tellRecipient(
-        _ start: Int, _ address: [UInt8], _ parameters: [[UInt8]], _ filters: DomainDefense.Milters, _ current: UInt64,
-        _ completion: @escaping (MilterVerdict) -> Void
+        _ start: Int, _ question: RecipientQuestion, _ completion: @escaping (MilterVerdict) -> Void
     ) {
-        var i = start
-        while i < links.count, !concerns(links[i], filters) { i += 1 }
-        guard i < links.count else { return completion(standing) }
+        guard let i = links.indices.dropFirst(start).first(where: { concerns(links[$0], question.filters) }) else {
+            accept(question.address, toldTo: question.passed)
+            return completion(standing)
+        }
         let link = links[i]
-        if link.part == .broken { return completion(.refuse(Self.awayReply)) }
+        switch link.part {
+        case .broken:
+            noteAway(link, link.brokenBy, subject: question.address)
+            return completion(.refuse(Self.awayReply))
+        case .discarding:
+            accept(question.address, toldTo: [link])
+            return completion(.discard)
+        case .envelope, .content, .out: break
+        }
         link.session.macros = macros
-        link.ask(.envelope, { $0.recipient(address, parameters) }) { [weak self] answer in
-            guard let self, serial == current else { return }
-            let next = { [self] in tellRecipient(i + 1, address, parameters, filters, current, completion) }
+        link.ask(.envelope, { $0.recipient(question.address, question.parameters) }) { [weak self] answer in
+            guard let self, serial == question.serial else { return }
             switch answer {
-            case .failed(let failure):
-                note(failure, of: link)
-                guard link.server.onFailure == .tempfail else {
-                    link.part = .out
-                    return next()
-                }
-                link.part = .broken
-                completion(.refuse(Self.awayReply))
-            case .answer(let word):
-                switch verdict(word, of: link, about: address) {
-                case .proceed:
-                    link.recipients += 1
-                    next()
-                case .accept:
-                    link.part = .out
-                    context.health.succeeded(link.server)
-                    next()
-                case .discard:
-                    discard()
-                    completion(.discard)
-                case .refuse(let reply): completion(.refuse(reply))
-                }
+            case .failed(let failure): recipientFailed(link, failure, i, question, completion)
+            case .answer(let word): recipientAnswered(link, word, i, question, completion)
             }
         }
     }
 
+    private func recipientAnswered(
+        _ link: MilterLink, _ answer: MilterAnswer, _ i: Int, _ question: RecipientQuestion,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        switch verdict(answer, of: link, about: question.address) {
+        case .proceed:
+            var question = question
+            question.passed.append(link)
+            tellRecipient(i + 1, question, completion)
+        case .accept:
+            link.part = .out
+            tellRecipient(i + 1, question, completion)
+        case .discard:
+            link.part = .discarding
+            accept(question.address, toldTo: [link])
+            completion(.discard)
+        case .refuse(let reply): completion(.refuse(reply))
+        }
+    }
+
+    private func recipientFailed(
+        _ link: MilterLink, _ failure: MilterFailure, _ i: Int, _ question: RecipientQuestion,
+        _ completion: @escaping (MilterVerdict) -> Void
+    ) {
+        count(failure, of: link)
+        noteAway(link, failure, subject: question.address)
+        guard link.server.onFailure == .tempfail else {
+            link.part = .out
+            return tellRecipient(i + 1, question, completion)
+        }
+        link.part = .broken
+        link.brokenBy = failure
+        completion(.refuse(Self.awayReply))
+    }
+
+    private func accept(_ address: [UInt8], toldTo links: [MilterLink]) {
+        for link in links { link.recipients.append(accepted.count) }
+        accepted.append(address)
+    }
+
     private func concerns(_ link: MilterLink, _ filters: DomainDefense.Milters) -> Bool {
-        guard link.part == .envelope || link.part == .broken else { return false }
+        guard link.part != .out else { return false }
         switch filters {
         case .all: return true
         case .off: return false
@@ -184,7 +243,7 @@ package final class MilterChain {
     /// What a command that every filter let through is told.
     private var standing: MilterVerdict {
         if let decided { return decided }
-        return links.contains { $0.part == .envelope || $0.part == .broken } ? .proceed : .accept
+        return links.contains { $0.part != .out } ? .proceed : .accept
     }
 
     /// The transaction is over without a message, or the message was refused elsewhere.
@@ -197,6 +256,12 @@ package final class MilterChain {
         outcomeWaiter = nil
         endParts()
         forgetMessage()
+        forgetRecipients()
+    }
+
+    func forgetRecipients() {
+        accepted = []
+        discarded = []
     }
 
     /// The session ends.
@@ -206,16 +271,14 @@ package final class MilterChain {
         for link in links { link.quit() }
     }
 
-    private func discard() {
-        decided = .discard
-        endParts()
-    }
-
     /// No filter is part of the transaction any more.
     func endParts() {
         waiting = []
         for link in links {
             link.forgetOpening()
+            // One that throws the message away is through with it.
+            if link.part == .discarding { link.leaveTransaction() }
+            link.recipients = []
             if link.part != .out || link.isAsked { link.endTransaction() }
         }
     }
@@ -256,8 +319,15 @@ package final class MilterChain {
     static let shutdownReply = Reply(421, EnhancedStatus(4, 7, 0), "A mail filter ends the session, try again later")
 
     func note(_ failure: MilterFailure, of link: MilterLink) {
+        count(failure, of: link)
+        noteAway(link, failure)
+    }
+
+    private func count(_ failure: MilterFailure, of link: MilterLink) {
         context.metrics.results.add(failure.label)
-        if failure.isItsOwn, context.health.failed(link.server, context.limits, context.reactor.now) {
+        if failure.isItsOwn,
+            context.health.failed(link.server, at: link.stage, context.limits, context.reactor.now)
+        {
             context.metrics.resting.add()
         }
         context.log.warning("milter_failed") {
@@ -265,9 +335,12 @@ package final class MilterChain {
             $0.add("reason", failure.text)
             $0.add("policy", link.server.onFailure.rawValue)
         }
+    }
+
+    func noteAway(_ link: MilterLink, _ failure: MilterFailure, subject: [UInt8] = []) {
         switch link.server.onFailure {
-        case .accept: note(.passed, link, "\(failure.text); its policy is to let mail pass")
-        case .tempfail: note(.deferred, link, failure.text, reply: Self.awayReply)
+        case .accept: note(.passed, link, "\(failure.text); its policy is to let mail pass", subject: subject)
+        case .tempfail: note(.deferred, link, failure.text, subject: subject, reply: Self.awayReply)
         }
     }
 

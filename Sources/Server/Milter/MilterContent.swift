@@ -12,6 +12,12 @@ struct MilterContent {
 
     mutating func append(_ more: Span<UInt8>) { bytes.append(more) }
 
+    /// Octets that nobody wants.
+    mutating func skip(_ octets: Int) {
+        base = end + octets
+        bytes = []
+    }
+
     /// Nobody wants what is before `place`. Moved rarely: a copy of the rest each time.
     mutating func forget(before place: Int) {
         let n = min(place - base, bytes.count)

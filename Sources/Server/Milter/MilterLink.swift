@@ -23,6 +23,8 @@ final class MilterLink: ConnectionDriver {
         case content
         /// It failed, and the policy is to put mail off.
         case broken
+        /// It throws the message away, and hears no more of it.
+        case discarding
     }
 
     let server: MilterServer
@@ -35,20 +37,37 @@ final class MilterLink: ConnectionDriver {
     private var waiter: ((Answer) -> Void)?
     private var openWaiter: ((Answer) -> Void)?
     private var askedAt = Instant(nanoseconds: 0)
-    private var stage = MilterStageLabel.connect
-    private var saidHelo: [UInt8]?
-    /// What it said to the connection or to HELO, which holds for the session.
+    /// Of the last command.
+    private(set) var stage = MilterStageLabel.connect
+    private var saidHelo: Greeting?
+    /// What it said to the connection, which holds for the session, or to HELO, which holds until the next one.
     private(set) var sessionAnswer: MilterAnswer?
+    private var answersConnect = false
     /// The connection was made for an earlier message.
     private(set) var isReused = false
 
     var part = Part.out
-    /// Recipients it was told of and let through.
-    var recipients = 0
+    /// The accepted recipients it was told of, as the chain numbers them.
+    var recipients: [Int] = []
+    /// Why its part is broken.
+    var brokenBy = MilterFailure.closed
     /// The message on its way; see `MilterLink+Message`.
     var message = MilterLinkMessage()
     /// The end of the message may take until then.
     private var endLimit = Instant(nanoseconds: .max)
+
+    /// What HELO tells, with its macros: another one makes it worth telling again.
+    private struct Greeting: Equatable {
+        let name: [UInt8]
+        let tlsVersion: [UInt8]
+        let cipher: [UInt8]
+
+        init(_ facts: MilterConnectFacts) {
+            name = facts.helo
+            tlsVersion = facts.tlsVersion
+            cipher = facts.cipher
+        }
+    }
 
     init(_ server: MilterServer, _ context: MilterContext) {
         self.server = server
@@ -70,6 +89,7 @@ final class MilterLink: ConnectionDriver {
         session = MilterSession()
         saidHelo = nil
         sessionAnswer = nil
+        answersConnect = false
         opening = .connecting
         guard context.health.mayTry(server, reactor.now) else { return endOpening(.failed(.resting)) }
         token = reactor.connect(
@@ -107,6 +127,7 @@ final class MilterLink: ConnectionDriver {
                 return
             }
         } else {
+            if opening != .open { context.health.succeeded(server, at: .connect) }
             opening = .open
         }
         let then = openWaiter
@@ -114,7 +135,7 @@ final class MilterLink: ConnectionDriver {
         then?(answer)
     }
 
-    /// CONNECT, then HELO, each once; HELO again when the client said another one.
+    /// CONNECT, then HELO, each once; HELO again when the client said another one, or said it under TLS.
     private func introduce() {
         guard let chain else { return }
         if opening == .negotiating {
@@ -128,9 +149,11 @@ final class MilterLink: ConnectionDriver {
             }
         }
         if opening == .open { isReused = true }
-        guard sessionAnswer == nil, saidHelo != chain.facts.helo else { return endOpening(.answer(.proceed)) }
+        let greeting = Greeting(chain.facts)
+        guard !answersConnect, saidHelo != greeting else { return endOpening(.answer(.proceed)) }
         opening = .helo
-        saidHelo = chain.facts.helo
+        saidHelo = greeting
+        sessionAnswer = nil
         session.macros = chain.macros
         let name = chain.facts.helo
         ask(.connect, { $0.helo(name) }) { [weak self] in self?.introduced($0) }
@@ -147,6 +170,7 @@ final class MilterLink: ConnectionDriver {
             endOpening(.answer(.proceed))
         case .answer(let verdict):
             sessionAnswer = verdict
+            answersConnect = opening == .connect
             endOpening(.answer(.proceed))
         }
     }
@@ -178,7 +202,7 @@ final class MilterLink: ConnectionDriver {
     /// Tells the filter that the transaction is over; one that owes an answer is left, for it could not be told apart.
     func endTransaction() {
         part = .out
-        recipients = 0
+        recipients = []
         message = MilterLinkMessage()
         if waiter != nil || session.isWaiting {
             waiter = nil
@@ -260,6 +284,7 @@ final class MilterLink: ConnectionDriver {
         case .answer(let answer):
             c.clearDeadline()
             context.metrics.observe(stage, seconds: reactor.now.seconds(since: askedAt))
+            context.health.succeeded(server, at: stage)
             settle(.answer(answer))
         case .change(let change):
             guard message.keep(change, context.limits) else { return fail(.tooMuch) }
