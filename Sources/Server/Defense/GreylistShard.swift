@@ -16,10 +16,28 @@ struct GreylistShard {
         var journaledAt: Int64 = 0
         /// Whose first attempt made it.
         fileprivate var owner: GreylistQuota.Owner = 0
-        fileprivate var ofState = Links()
-        fileprivate var ofOwner = Links()
+        private var ofState = Links()
+        private var ofOwner = Links()
         var isUsed = true
+
+        fileprivate init(
+            key: [UInt8], record: GreylistRecord, hasLapsed: Bool, journaledAt: Int64, owner: GreylistQuota.Owner
+        ) {
+            self.key = key
+            self.record = record
+            self.hasLapsed = hasLapsed
+            self.journaledAt = journaledAt
+            self.owner = owner
+        }
+
+        fileprivate subscript(_ chain: Chain) -> Links {
+            get { chain == .ofState ? ofState : ofOwner }
+            set { if chain == .ofState { ofState = newValue } else { ofOwner = newValue } }
+        }
     }
+
+    /// The lists that an entry is in.
+    fileprivate enum Chain { case ofState, ofOwner }
 
     fileprivate struct Links {
         var previous: Int32 = -1
@@ -145,36 +163,36 @@ struct GreylistShard {
     private mutating func link(_ at: Int32) {
         let (state, octets, owner) = facts(at)
         switch state {
-        case .new: Self.append(at, to: &lists.new, \.ofState, &slots)
-        case .waiting: Self.append(at, to: &lists.waiting, \.ofState, &slots)
+        case .new: Self.append(at, to: &lists.new, .ofState, &slots)
+        case .waiting: Self.append(at, to: &lists.waiting, .ofState, &slots)
         case .known:
             knownOctets += octets
-            return Self.append(at, to: &lists.known, \.ofState, &slots)
+            return Self.append(at, to: &lists.known, .ofState, &slots)
         }
         guard owner != 0 else { return }
         quota.add(owner, octets: octets)
         if state == .new {
-            Self.append(at, to: &owned[owner, default: Owned()].new, \.ofOwner, &slots)
+            Self.append(at, to: &owned[owner, default: Owned()].new, .ofOwner, &slots)
         } else {
-            Self.append(at, to: &owned[owner, default: Owned()].waiting, \.ofOwner, &slots)
+            Self.append(at, to: &owned[owner, default: Owned()].waiting, .ofOwner, &slots)
         }
     }
 
     private mutating func unlink(_ at: Int32) {
         let (state, octets, owner) = facts(at)
         switch state {
-        case .new: Self.remove(at, from: &lists.new, \.ofState, &slots)
-        case .waiting: Self.remove(at, from: &lists.waiting, \.ofState, &slots)
+        case .new: Self.remove(at, from: &lists.new, .ofState, &slots)
+        case .waiting: Self.remove(at, from: &lists.waiting, .ofState, &slots)
         case .known:
             knownOctets -= octets
-            return Self.remove(at, from: &lists.known, \.ofState, &slots)
+            return Self.remove(at, from: &lists.known, .ofState, &slots)
         }
         guard owner != 0, var own = owned[owner] else { return }
         quota.subtract(owner, octets: octets)
         if state == .new {
-            Self.remove(at, from: &own.new, \.ofOwner, &slots)
+            Self.remove(at, from: &own.new, .ofOwner, &slots)
         } else {
-            Self.remove(at, from: &own.waiting, \.ofOwner, &slots)
+            Self.remove(at, from: &own.waiting, .ofOwner, &slots)
         }
         owned[owner] = own.new.count + own.waiting.count > 0 ? own : nil
     }
@@ -185,21 +203,21 @@ struct GreylistShard {
     }
 
     private static func append(
-        _ at: Int32, to list: inout List, _ links: WritableKeyPath<Slot, Links>, _ slots: inout [Slot]
+        _ at: Int32, to list: inout List, _ chain: Chain, _ slots: inout [Slot]
     ) {
-        slots[Int(at)][keyPath: links] = Links(previous: list.tail, next: -1)
-        if list.tail >= 0 { slots[Int(list.tail)][keyPath: links].next = at } else { list.head = at }
+        slots[Int(at)][chain] = Links(previous: list.tail, next: -1)
+        if list.tail >= 0 { slots[Int(list.tail)][chain].next = at } else { list.head = at }
         list.tail = at
         list.count += 1
     }
 
     private static func remove(
-        _ at: Int32, from list: inout List, _ links: WritableKeyPath<Slot, Links>, _ slots: inout [Slot]
+        _ at: Int32, from list: inout List, _ chain: Chain, _ slots: inout [Slot]
     ) {
-        let own = slots[Int(at)][keyPath: links]
-        if own.previous >= 0 { slots[Int(own.previous)][keyPath: links].next = own.next } else { list.head = own.next }
+        let own = slots[Int(at)][chain]
+        if own.previous >= 0 { slots[Int(own.previous)][chain].next = own.next } else { list.head = own.next }
         if own.next >= 0 {
-            slots[Int(own.next)][keyPath: links].previous = own.previous
+            slots[Int(own.next)][chain].previous = own.previous
         } else {
             list.tail = own.previous
         }
