@@ -142,7 +142,7 @@ private final class PoisonWriter {
 
     /// The body under its name, then the record: the message is there when the record is.
     private func finish(_ body: SetAsideBody, _ message: PoisonedMessage) -> Bool {
-        let record = message.json.bytes + [0x0A]
+        let record = message.record
         guard !body.hasFailed, record.count <= PoisonFolder.recordOctetsMax,
             let fd = files.removeValue(forKey: body.number)?.descriptor
         else {

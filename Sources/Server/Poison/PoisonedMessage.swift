@@ -53,6 +53,23 @@ package struct PoisonedMessage: Sendable, Equatable {
         ])
     }
 
+    /// As it is kept: a line for each member and each recipient, since who reads it counts the columns of a line.
+    var record: [UInt8] {
+        guard case .object(let members) = json else { return json.bytes }
+        let lines = members.map { member in
+            var line = JSONValue.text(member.name).bytes + [ASCII.colon]
+            if case .array(let items) = member.value {
+                line += Array("[".utf8) + Array(items.map(\.bytes).joined(separator: Self.nextLine)) + Array("]".utf8)
+            } else {
+                line += member.value.bytes
+            }
+            return line
+        }
+        return Array("{".utf8) + Array(lines.joined(separator: Self.nextLine)) + Array("}\n".utf8)
+    }
+
+    private static let nextLine = Array(",\n".utf8)
+
     private static func json(_ recipient: Recipient) -> JSONValue {
         .object([
             JSONMember("address", text(recipient.address)), JSONMember("notify", .integer(Int(recipient.notify))),
