@@ -68,7 +68,7 @@ enum DefenseText {
             return [
                 "nothing to do: a mail server tries again by itself and is let in then",
                 "`martlet greylist release --id \(id)` lets it in now, `martlet greylist allow \(client)` exempts the client "
-                    + "for good, a sender's domain by `martlet greylist allow DOMAIN`",
+                    + "for good, a sender's domain, where SPF proves it, by `martlet greylist allow DOMAIN`",
                 "`martlet domain set \(domain) greylist_delay=5` waits for less, greylist=false does not wait at all",
             ]
         case .tarpit:
