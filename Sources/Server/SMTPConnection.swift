@@ -234,6 +234,7 @@ final class SMTPConnection: ConnectionDriver {
 
     func answered(_ ticket: Ticket, _ answer: Answer) {
         guard let c = loop.reactor.connection(for: token) else { return }
+        body.markInProgress()
         session.resume(ticket, with: answer)
         pump(c)
     }

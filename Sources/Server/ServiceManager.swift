@@ -41,11 +41,15 @@ enum ServiceManager {
             }
             return (fd, address)
         }
-        return try match(wanted, given)
+        return try match(wanted, given, byPosition: !hasSupervisor)
     }
 
-    /// Port 0 stands for any port of its address. Pure.
-    static func match(_ wanted: [SocketAddress], _ given: [(fd: Int32, address: SocketAddress)]) throws -> [Int32?] {
+    /// Port 0 stands for any port of its address. `byPosition`: what nobody names goes to a listener of its port, then to
+    /// those that are left, in order: a service manager's `ListenStream=25` is `[::]:25`, whatever the configuration says.
+    /// Pure.
+    static func match(
+        _ wanted: [SocketAddress], _ given: [(fd: Int32, address: SocketAddress)], byPosition: Bool = false
+    ) throws -> [Int32?] {
         var out = [Int32?](repeating: nil, count: wanted.count)
         let isSame = { (a: SocketAddress, b: SocketAddress) in a.addressBytes == b.addressBytes && a.port == b.port }
         var left = given
@@ -56,6 +60,14 @@ enum ServiceManager {
                     anyPort ? $0.address.addressBytes == address.addressBytes : isSame($0.address, address)
                 }
                 if let found { out[index] = left.remove(at: found).fd }
+            }
+        }
+        if byPosition {
+            for samePort in [true, false] {
+                for (index, address) in wanted.enumerated() where out[index] == nil {
+                    let found = left.firstIndex { !samePort || $0.address.port == address.port }
+                    if let found { out[index] = left.remove(at: found).fd }
+                }
             }
         }
         guard left.isEmpty else {

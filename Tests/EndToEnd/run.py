@@ -454,7 +454,7 @@ def test_socket_activation_and_readiness(_, binary):
         notify.bind(path)
         notify.settimeout(30)
         held = socket.socket()
-        held.bind(("127.0.0.1", s.mx))
+        held.bind(("127.0.0.1", 0))
         held.listen(16)
         script = 'exec 3<&%d; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' % held.fileno()
         s.process = subprocess.Popen(

@@ -26,6 +26,7 @@ extension SMTPConnection {
     }
 
     private func advanceFirst() {
+        body.markInProgress()
         while let first = gate.first {
             var current = first
             let answer = advance(&current)
