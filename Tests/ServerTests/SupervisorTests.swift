@@ -89,7 +89,9 @@ import Testing
     /// A service manager binds what it was told, perhaps in other words than the configuration's.
     @Test func aSocketThatNobodyNamesGoesToItsPortThenToWhoIsLeft() throws {
         let wanted = [Self.address("0.0.0.0", 25), Self.address("0.0.0.0", 587), Self.address("127.0.0.1", 465)]
-        let given = [(fd: Int32(3), address: Self.address("::", 587)), (fd: Int32(4), address: Self.address("::", 2525))]
+        let given = [
+            (fd: Int32(3), address: Self.address("::", 587)), (fd: Int32(4), address: Self.address("::", 2525)),
+        ]
         #expect(try ServiceManager.match(wanted, given, byPosition: true) == [4, 3, nil])
         #expect(throws: StartupError.self) { try ServiceManager.match(wanted, given) }
     }
