@@ -17,9 +17,12 @@ extension Reactor {
         let hasInput = !ready.isDisjoint(with: [.read, .peerClosed, .broken])
         // Kept input is offered later in this turn, and must be before an end behind it is acted upon; the event comes again.
         if hasInput, c.wantsOffer { return }
-        if hasInput, c.isPaused, c.armed.contains(.read), c.tls?.isHandshaking != true {
-            c.cameWhilePaused = true
-            return touch(c)
+        if hasInput, c.isPaused, c.tls?.isHandshaking != true {
+            if c.watchesEnd, !ready.contains(.broken) { return inputWhileWatched(c, ready) }
+            if c.armed.contains(.read) {
+                c.cameWhilePaused = true
+                return touch(c)
+            }
         }
         if hasInput, c.armed.contains(.read) {
             readTurn(c, mayEnd: !ready.isDisjoint(with: [.peerClosed, .broken]))
@@ -28,6 +31,19 @@ extension Reactor {
             let status = io.connectResult(c.descriptor)
             c.close(status < 0 ? .reset(-status) : endOfStream(c))
         }
+    }
+
+    /// Paused, and the driver waits for nothing but the peer's end. A socket that is broken closes without it.
+    private func inputWhileWatched(_ c: Connection, _ ready: Readiness) {
+        if ready.contains(.read) { c.cameWhilePaused = true }
+        touch(c)
+        if ready.contains(.peerClosed) { tellEnd(c) }
+    }
+
+    func tellEnd(_ c: Connection) {
+        guard c.watchesEnd, c.isPaused, c.isOpen else { return }
+        c.watchesEnd = false
+        c.driver.peerEnded(c)
     }
 
     /// What a FIN means here: inside TLS it may be an attacker's.

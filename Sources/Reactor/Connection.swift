@@ -37,6 +37,8 @@ package final class Connection {
     var isPaused = false
     /// Something came while reading was paused, and the socket is no longer watched for more.
     var cameWhilePaused = false
+    /// The driver wants to know, paused as it is, that the peer ended its side.
+    var watchesEnd = false
     /// The TLS engine cannot read before its own output went out.
     var readWantsRoom = false
     var hadOutput = false
@@ -101,6 +103,8 @@ package final class Connection {
                 && output.count < reactor.limits.outputHighWater
             // A handshake is the connection's business, not the driver's.
             if mayRead || (tls?.isHandshaking == true && inputEnd == nil) { wanted.insert(.read) }
+            // What has come is left where it is, and only the end behind it is looked for.
+            if watchesEnd, isPaused, !mayRead, closeWhenFlushed == nil { wanted.insert(.peerClosed) }
             return wanted
         }
     }
@@ -201,6 +205,14 @@ package final class Connection {
     package func pauseReading() {
         guard !isPaused else { return }
         isPaused = true
+        reactor.touch(self)
+    }
+
+    /// While reading is paused: have the driver told (`peerEnded`, once) that the peer ended its side, although nothing is
+    /// read. A peer that still has more to send than the system buffers is only noticed when it resets.
+    package func watchForEnd(_ wanted: Bool) {
+        guard watchesEnd != wanted else { return }
+        watchesEnd = wanted
         reactor.touch(self)
     }
 

@@ -7,6 +7,9 @@ package protocol ConnectionDriver: AnyObject {
     /// Bytes of the peer. Returns how many are done with; the rest is kept and offered again, with what came after it,
     /// when more bytes come or `offerInput()` is called. The span is valid during the call only.
     func received(_ c: Connection, _ bytes: Span<UInt8>) -> Int
+    /// The peer ended its side while reading was paused and `watchForEnd` was on, which is off now; what came before the
+    /// end has not been read.
+    func peerEnded(_ c: Connection)
     /// Everything written has been handed to the system.
     func drained(_ c: Connection)
     /// The deadline passed and is cleared; the driver decides.
@@ -18,6 +21,7 @@ package protocol ConnectionDriver: AnyObject {
 extension ConnectionDriver {
     package func opened(_ c: Connection) {}
     package func secured(_ c: Connection, _ info: TLSInfo) {}
+    package func peerEnded(_ c: Connection) {}
     package func drained(_ c: Connection) {}
     package func timedOut(_ c: Connection) { c.close(.timedOut) }
     package func closed(_ c: Connection, _ reason: CloseReason) {}

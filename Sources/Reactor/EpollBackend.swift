@@ -42,6 +42,7 @@ package final class EpollBackend: IOBackend {
     private func bits(_ interest: Readiness) -> UInt32 {
         var bits: UInt32 = 0
         if interest.contains(.read) { bits |= EPOLLIN.rawValue | EPOLLRDHUP.rawValue }
+        if interest.contains(.peerClosed) { bits |= EPOLLRDHUP.rawValue }
         if interest.contains(.write) { bits |= EPOLLOUT.rawValue }
         return bits
     }

@@ -4,7 +4,7 @@ package struct Readiness: OptionSet, Sendable, Equatable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     package static let read = Readiness(rawValue: 1)
     package static let write = Readiness(rawValue: 2)
-    /// The peer will send no more (seen only).
+    /// The peer will send no more. Seen with `read` too; watched for alone by who leaves unread what came before.
     package static let peerClosed = Readiness(rawValue: 4)
     /// Both directions are gone, or the socket failed (seen only).
     package static let broken = Readiness(rawValue: 8)

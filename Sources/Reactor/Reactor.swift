@@ -158,6 +158,8 @@ package final class Reactor {
         for c in batch {
             c.isDirty = false
             flushTurn(c)
+            // It was read before the driver began to look for it.
+            if c.watchesEnd, c.inputEnd != nil { tellEnd(c) }
             watch(c)
             InProgress.end()
         }

@@ -79,6 +79,8 @@ package struct DefenseMetrics: Sendable {
     package let heldDuration: Histogram
     /// Sessions not held although they were to be: too many are, or the server is under pressure.
     package let holdsSkipped: Counter
+    /// Sessions whose client left before the answer that was held back.
+    package let holdsAbandoned: Counter
     package let earlyTalkers: Counter
     package let listHits: LabeledCounter<ListSignLabel>
     package let scores: Histogram
@@ -96,6 +98,8 @@ package struct DefenseMetrics: Sendable {
             bounds: Buckets.durations)
         holdsSkipped = r.counter(
             "martlet_tarpit_skipped_total", "Replies not held back because too many were, or under pressure.")
+        holdsAbandoned = r.counter(
+            "martlet_tarpit_abandoned_total", "Clients that left while their reply was held back.")
         earlyTalkers = r.counter("martlet_early_talkers_total", "Clients that spoke before the banner.")
         listHits = r.counter(
             "martlet_dns_list_hits_total", "Answers of DNS lists that name a client; broken: not an answer of a list.",

@@ -207,7 +207,7 @@ final class SMTPConnection: ConnectionDriver {
     func closed(_ c: Connection, _ reason: CloseReason) {
         loop.services.metrics.sessions.add(listener.label, -1)
         loop.services.defense.clients.leave(client)
-        forgetHeld()
+        if reason == .stopping { forgetHeld() } else { abandonHeld() }
         chain?.close()
         if let underFilter { discard(underFilter.content) }
         if case .tlsFailed(let text) = reason {

@@ -15,6 +15,8 @@ final class Recorder: ConnectionDriver {
     var timeouts = 0
     var infos: [TLSInfo] = []
     var ends: [CloseReason] = []
+    /// The peer's end was told while paused.
+    var peerEnds = 0
     /// What the connection knew of its session at the end.
     var lastInfo: TLSInfo?
     var onOpened: (Connection) -> Void = { _ in }
@@ -23,6 +25,7 @@ final class Recorder: ConnectionDriver {
     var onReceived: (Connection, [UInt8]) -> Int? = { _, _ in nil }
     var onDrained: (Connection) -> Void = { _ in }
     var onTimedOut: (Connection) -> Void = { $0.close(.timedOut) }
+    var onPeerEnded: (Connection) -> Void = { _ in }
 
     func opened(_ c: Connection) {
         connection = c
@@ -39,6 +42,10 @@ final class Recorder: ConnectionDriver {
         let consumed = onReceived(c, all) ?? all.count
         bytes += all[0..<consumed]
         return consumed
+    }
+    func peerEnded(_ c: Connection) {
+        peerEnds += 1
+        onPeerEnded(c)
     }
     func drained(_ c: Connection) {
         drains += 1

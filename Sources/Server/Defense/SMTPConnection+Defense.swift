@@ -73,10 +73,12 @@ extension SMTPConnection {
             return false
         }
         loop.services.metrics.defense.held.add(1)
-        loop.services.metrics.defense.heldDuration.observe(seconds: seconds)
+        let now = loop.reactor.now
         defense.held = SessionDefense.Held(
-            ticket: ticket, answer: answer, until: loop.reactor.now.advanced(bySeconds: seconds),
+            ticket: ticket, answer: answer, since: now, until: now.advanced(bySeconds: seconds),
             isRecipient: isRecipient)
+        // Nothing is read meanwhile, but who leaves must not keep a place that others could be held in.
+        loop.reactor.connection(for: token)?.watchForEnd(true)
         noteOnce(
             DefenseEvent(
                 .tarpit, .slowed, subject: subject,
@@ -92,10 +94,30 @@ extension SMTPConnection {
     }
 
     func forgetHeld() {
-        guard defense.held != nil else { return }
+        guard let held = defense.held else { return }
         defense.held = nil
+        loop.reactor.connection(for: token)?.watchForEnd(false)
         loop.services.defense.clients.unhold()
         loop.services.metrics.defense.held.add(-1)
+        loop.services.metrics.defense.heldDuration.observe(seconds: loop.reactor.now.seconds(since: held.since))
+    }
+
+    /// The client ended its side in a hold. It is done with: its place and its connection are free at once, and neither the
+    /// answer nor anything it sent behind the command is worth its while.
+    func peerEnded(_ c: Connection) {
+        guard let held = defense.held else { return }
+        abandonHeld()
+        answer(held.ticket, .refused(SessionDefense.Held.abandoned))
+        pump(c)
+    }
+
+    /// The client left before its answer.
+    func abandonHeld() {
+        guard let held = defense.held else { return }
+        forgetHeld()
+        loop.services.metrics.defense.holdsAbandoned.add(1)
+        let waited = Int(loop.reactor.now.seconds(since: held.since))
+        note(DefenseEvent(.tarpit, .noted, detail: "the client left after \(waited) s, before its answer"))
     }
 
     // MARK: Telling and recording

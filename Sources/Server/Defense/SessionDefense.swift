@@ -25,9 +25,15 @@ struct SessionDefense {
     struct Held {
         let ticket: Ticket
         let answer: Answer
+        let since: Instant
         let until: Instant
         /// The first in line at the gate; otherwise a login.
         let isRecipient: Bool
+
+        /// What a client gets instead that ended its side: it must not learn sooner what others wait for.
+        // RFC 5321 §3.8: 421 as the answer to any command, and the connection closes. RFC 3463 §3.5: X.4.2, bad connection.
+        static let abandoned = Reply(
+            421, EnhancedStatus(4, 4, 2), "You ended your side before the answer, closing connection")
     }
 
     init(isExempt: Bool) { self.isExempt = isExempt }
