@@ -2,6 +2,7 @@ import Base
 import CEpoll
 import Foundation
 import Handoff
+import Protocols
 import Reactor
 import Server
 import Store
@@ -17,18 +18,19 @@ import Testing
         private let handle: ReactorHandle
         private let thread: ThreadHandle
 
-        init(ownUser: UInt32 = UInt32(geteuid())) throws {
+        init(ownUser: UInt32 = UInt32(geteuid()), change: (inout ControlHooks) -> Void = { _ in }) throws {
             socket = directory + "/c.sock"
             store = try SQLiteStore.open(path: directory)
             store.start()
             let reactor = Reactor(io: try EpollBackend(), time: SystemTime())
             let handle = reactor.handle
             let gateway = store.gateway
-            let service = ControlService(
-                hooks: ControlHooks(
-                    reload: { .failed("bad configuration", ExitStatus.configuration) },
-                    status: { [JSONMember("ready", .boolean(true))] }, hostname: { "mx.example.org" },
-                    now: { SystemTime().wall() }))
+            var hooks = ControlHooks(
+                reload: { .failed("bad configuration", ExitStatus.configuration) },
+                status: { [JSONMember("ready", .boolean(true))] }, hostname: { "mx.example.org" },
+                now: { SystemTime().wall() })
+            change(&hooks)
+            let service = ControlService(hooks: hooks)
             try reactor.listen(.unix(path: socket)) { _ in
                 ControlConnection(service: service, gateway: gateway, handle: handle, ownUser: ownUser)
             }
@@ -98,6 +100,25 @@ import Testing
             output: { _ in }, complaint: { complaint += String(decoding: $0, as: UTF8.self) })
         #expect(ControlCommand.run(.domainList, .text, configuration, into: sink) == ExitStatus.temporary)
         #expect(complaint.contains("is in use by another process"))
+    }
+
+    /// Each kind of command has its own thread: one that has no room for more is no matter to the other.
+    @Test func poisonAndDefencesDoNotWaitForEachOther() throws {
+        let id = try #require(MessageID(text: Array("0000000000001".utf8)))
+        let poison = ControlRequest.poison(ControlPoison(.delete, id))
+        let defense = ControlRequest.defense(ControlDefense(.limits, .list))
+        for isPoisonBusy in [true, false] {
+            let daemon = try Daemon {
+                $0.poison.folder = PoisonFolder(path: "/nowhere/poison")
+                if isPoisonBusy { $0.poison.perform = { _ in false } } else { $0.defense.perform = { _ in false } }
+            }
+            defer { daemon.stop() }
+            let statuses = [try daemon.ask(poison).0, try daemon.ask(defense).0]
+            #expect(
+                statuses
+                    == (isPoisonBusy
+                        ? [ExitStatus.temporary, ExitStatus.success] : [ExitStatus.failure, ExitStatus.temporary]))
+        }
     }
 
     @Test func badFramesEndOnlyTheirConnection() throws {

@@ -33,7 +33,7 @@ struct DefenseControlTests {
         all.ledgerPath = ledger
         switch ControlService(hooks: all).work(request, format) {
         case .read(let job): return try store.read(job)
-        case .apart(let job): return job()
+        case .apart(_, let job): return job()
         case .done(let answer): return answer
         case .write, .reload:
             Issue.record("a write or a reload")

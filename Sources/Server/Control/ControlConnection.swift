@@ -111,7 +111,7 @@ package final class ControlConnection: ConnectionDriver {
         switch service.work(request, format) {
         case .write(let job): taken = gateway.write(job, completion: completion)
         case .read(let job): taken = gateway.read(job, completion: completion)
-        case .apart(let job): taken = service.hooks.poison.perform { completion(.success(job())) }
+        case .apart(let thread, let job): taken = service.perform(on: thread) { completion(.success(job())) }
         case .done(let answer): return send(answer, c)
         case .reload: return send(service.hooks.reload(), c)
         }

@@ -125,6 +125,11 @@ package enum DefenseAnswer: Sendable, Equatable {
 /// What the commands of the defences need of the running process. Called on a thread that may block.
 /// The defaults are those of a command without a server, which never gets this far.
 package struct ControlDefenseHooks: Sendable {
+    /// Runs what may block, one at a time. False: no room.
+    package var perform: @Sendable (@escaping @Sendable () -> Void) -> Bool = {
+        $0()
+        return true
+    }
     package var greylist: @Sendable (DefenseFilter, _ limit: Int) -> [GreylistLine] = { _, _ in [] }
     package var clients: @Sendable (ControlDefense.Kind, DefenseFilter, _ limit: Int) -> [ClientLine] = { _, _, _ in []
     }

@@ -9,7 +9,7 @@ import Store
 extension ControlService {
     func defenseWork(_ request: ControlDefense, _ format: ControlFormat) -> ControlWork {
         let service = self
-        return .apart {
+        return .apart(.defense) {
             switch request.verb {
             case .list: service.defenseList(request, format)
             case .release, .forget: service.defenseChange(request, format)

@@ -152,7 +152,7 @@ extension ControlService {
                 request.rows = try session.setHeld(try Self.queuedRows(id, session).map(\.row), false)
                 return Self.go(on: request, .stored)
             }
-        case .stored: .apart { self.released(folder, request, id, format) }
+        case .stored: .apart(.poison) { self.released(folder, request, id, format) }
         }
     }
 
@@ -191,7 +191,7 @@ extension ControlService {
                 return Self.go(on: release.counted(in: request), .stored)
             }
         }
-        return .apart {
+        return .apart(.poison) {
             let spooling = PoisonSpooling(folder: folder, gateway: server.gateway)
             guard let message = folder.message(id) else { return Self.noPoison(id) }
             let directory = server.directory.current
@@ -233,7 +233,7 @@ extension ControlService {
     // MARK: Delete and forget
 
     private func poisonDelete(_ folder: PoisonFolder, _ id: MessageID, _ format: ControlFormat) -> ControlWork {
-        .apart {
+        .apart(.poison) {
             guard folder.message(id) != nil, folder.remove(id) else { return Self.noPoison(id) }
             return Self.changed(
                 "deleted \(ControlText.shown(id.text))", [JSONMember("id", .text(ControlText.shown(id.text)))], format)
@@ -242,7 +242,7 @@ extension ControlService {
 
     /// Mail like this is worked on again: the fault is mended.
     private func poisonForget(_ folder: PoisonFolder, _ id: MessageID, _ format: ControlFormat) -> ControlWork {
-        .apart {
+        .apart(.poison) {
             let fingerprint = folder.message(id)?.fingerprint
             let count = forget(folder) {
                 $0.queuedID == id || $0.envelopeID == id || ($0.kind == .inbound && $0.fingerprint == fingerprint)

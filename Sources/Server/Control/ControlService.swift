@@ -7,10 +7,19 @@ package import Store
 package enum ControlWork: Sendable {
     case write(@Sendable (any StoreWriterSession) throws(StoreError) -> ControlAnswer)
     case read(@Sendable (any StoreReaderSession) throws(StoreError) -> ControlAnswer)
-    /// Neither; it may block, and runs on the thread that `ControlHooks.poison` names.
-    case apart(@Sendable () -> ControlAnswer)
+    /// Neither; it may block, and runs on that thread.
+    case apart(ControlThread, @Sendable () -> ControlAnswer)
     case done(ControlAnswer)
     case reload
+}
+
+/// Where commands run that need no store. Two, so that neither kind waits for the other: a long list of clients must not
+/// keep poison mail from being put away, nor that the release of a client.
+package enum ControlThread: Sendable {
+    /// The one that changes the folder of poison mail and its register: `ControlPoisonHooks.perform`.
+    case poison
+    /// The operators' own: `ControlDefenseHooks.perform`.
+    case defense
 }
 
 /// What only the running process knows. All are called on the thread of the control connection and must not block for
@@ -50,6 +59,14 @@ package struct ControlService: Sendable {
     package let hooks: ControlHooks
 
     package init(hooks: ControlHooks) { self.hooks = hooks }
+
+    /// False: the thread has as much to do as it takes, and `job` will not run.
+    func perform(on thread: ControlThread, _ job: @escaping @Sendable () -> Void) -> Bool {
+        switch thread {
+        case .poison: hooks.poison.perform(job)
+        case .defense: hooks.defense.perform(job)
+        }
+    }
 
     package func work(_ request: ControlRequest, _ format: ControlFormat) -> ControlWork {
         switch request {

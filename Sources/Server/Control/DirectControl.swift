@@ -36,7 +36,7 @@ package struct DirectControl {
             switch service.work(request, format) {
             case .write(let job): return try write(job)
             case .read(let job): return try read(job)
-            case .apart(let job): return job()
+            case .apart(_, let job): return job()
             case .done(let answer): return answer
             case .reload: return service.hooks.reload()
             }

@@ -10,8 +10,13 @@ import Telemetry
 /// The daemon's part of the defences: builds what the loops share, starts and stops the threads behind it, passes on what
 /// a reload changed.
 final class DefenseService {
+    /// Commands of operators that wait; those beyond are told that the server is busy.
+    private static let commandsMax = 64
+
     let services: DefenseServices
     private let state: DefenseState
+    /// One thread: they walk tables that loops lock, and two at once would only keep mail waiting.
+    private let commands = WorkerPool(name: "defense-ctl", threads: 1, inboxCapacity: commandsMax)
 
     init(
         _ configuration: Configuration, directory: DirectoryPublisher, metrics: ServerMetrics, log: Log,
@@ -55,10 +60,17 @@ final class DefenseService {
     func stopWatching() { services.pressure.stop() }
 
     /// After the loops: what they changed is written down.
-    func stop() { state.stop() }
+    func stop() {
+        // First: it answers the commands that wait for it.
+        state.stop()
+        commands.stop()
+    }
 
     /// For the operators' commands.
     var hooks: ControlDefenseHooks {
-        ControlDefenseHooks(clients: services.clients, limits: services.limits, state: state)
+        var hooks = ControlDefenseHooks(clients: services.clients, limits: services.limits, state: state)
+        let commands = commands
+        hooks.perform = { commands.run($0) }
+        return hooks
     }
 }
