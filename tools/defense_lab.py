@@ -548,7 +548,16 @@ def messages(s):
             got.append(c.mail("a@sender.example"))
     s.expect([r.code for r in got[:12]] == [250] * 12 and got[13].code == 451 and "network" in got[13].text,
              "a /24 shares four times the rate of an address", got[11:])
-    s.reload(smtp__rate_limit__messages_per_minute=0)
+    s.reload(smtp__rate_limit__network_factor=1)
+    got = []
+    for i in range(4):
+        with s.connect(f"127.4.7.{i + 1}") as c:
+            c.hello()
+            got.append(c.mail("a@sender.example"))
+    s.refused(got[3], "with smtp.rate_limit.network_factor=1 a /24 has the rate of an address", (451,), r"4\.\d\.\d .*network.*",
+              r"network_factor gives a network 1 times that", control="limit")
+    s.expect([r.code for r in got[:3]] == [250] * 3, "and no less", got)
+    s.reload(smtp__rate_limit__network_factor=4, smtp__rate_limit__messages_per_minute=0)
     with s.connect("127.4.2.1") as c:
         c.hello()
         s.taken(c.mail("a@sender.example"), "after the change the first may too")
@@ -790,6 +799,32 @@ def greylist(lab):
         print("         " + ", ".join(f"{k} {v:g}" for k, v in sorted(figures.items()) if "bucket" not in k))
 
 
+@part
+def unasked(lab):
+    """Without checks of authentication, greylisting knows clients by their network and asks nothing."""
+    dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    dead.bind(("127.0.0.1", 0))
+    dead.setblocking(False)
+    settings = {"dns.forward": [f"127.0.0.1@{dead.getsockname()[1]}"], "dns.trust_anchor_file": "/dev/null"}
+    with lab.server(domains=("grey.example",), settings=settings) as s:
+        s.set("grey.example", "greylist=true", "greylist_delay=15m")
+        to, seen = "user@grey.example", b""
+        reply = s.probe("127.8.6.1", to, "a@asked.example")
+        s.expect(reply.seconds < 1, "the first RCPT does not wait for a DNS that is silent", reply)
+        s.refused(reply, "greylisted by network", (450,), r"4\.7\.1 Greylisted", r"127\.8\.6\.0/24",
+                  "auth.enabled is false", control="greylist")
+        s.lists("greylist", "127.8.6.0/24")
+        s.operate("greylist", "release", "--client", "127.8.6.1")
+        s.taken(s.deliver("127.8.6.2", to, "a@asked.example"), "its network is known by it")
+        try:
+            while True:
+                seen += dead.recv(4096)
+        except BlockingIOError:
+            pass
+        s.expect(b"asked" not in seen, "nothing is asked about the sender's domain", seen)
+    dead.close()
+
+
 # -- tarpitting --------------------------------------------------------------------------------------------------------
 
 @part
@@ -874,6 +909,82 @@ def tarpit(lab):
         s.set("tar.example", "tarpit=false")
         replies, _ = bad("127.9.1.1", 2)
         s.expect(max(seconds(replies)) < 0.9, "off again", seconds(replies))
+
+
+@part
+def leaving(lab):
+    """Who leaves in a hold gives its place back at once, however it leaves; who stays gets its answer in its time."""
+    with lab.server(domains=("tar.example",), settings={"smtp.max_held_sessions": 3}) as s:
+        s.set("tar.example", "tarpit=true", "tarpit_max_delay=8")
+
+        def gauges():
+            m = s.metrics()
+            return (m["martlet_tarpit_held_sessions"], m['martlet_smtp_sessions{listener="mx"}'])
+
+        def settles(wanted, what):
+            begun = time.monotonic()
+            while gauges() != wanted and time.monotonic() - begun < 3:
+                time.sleep(0.02)
+            s.expect(gauges() == wanted, what, f"held, sessions: {gauges()} after {time.monotonic() - begun:.2f} s")
+
+        def hold(source, more=b"", tls=False):
+            c = s.open(source)
+            if tls:
+                c.say("RSET"), c.say("STARTTLS")
+                c.socket = tls_context().wrap_socket(c.socket)
+                c.lines = c.socket.makefile("rb")
+                c.hello(), c.mail("a@sender.example")
+            c.socket.sendall(b"RCPT TO:<nobody@tar.example>\r\n" + more)
+            return c
+
+        def reset(c):
+            c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            close(c)
+
+        def close(c):
+            c.lines.close()
+            c.socket.close()
+        sources = [f"127.9.4.{i}" for i in range(1, 4)]
+        for source in sources:
+            with s.open(source) as c:
+                for i in range(5):
+                    c.socket.sendall(b"RCPT TO:<nobody@tar.example>\r\n")
+        settles((0, 0), "before")
+        behind = {"nothing": b"", "commands": b"RCPT TO:<user@tar.example>\r\nNOOP\r\n" * 40, "100 KiB": b"NOOP\r\n" * 17000}
+        for what, leave in (("close", close), ("reset", reset)):
+            for name, more in behind.items():
+                held = [hold(source, more) for source in sources]
+                settles((3, 3), f"{what} with {name} behind it: three are held")
+                for c in held:
+                    leave(c)
+                settles((0, 0), f"{what} with {name} behind it: place and connection are free at once")
+        with hold(sources[0], tls=True) as c:
+            settles((1, 1), "held inside TLS")
+            close(c)
+            settles((0, 0), "closed inside TLS: free at once")
+        with hold(sources[0], b"RCPT TO:<user@tar.example>\r\nQUIT\r\n") as c:
+            settles((1, 1), "held, with commands behind it")
+            c.socket.shutdown(socket.SHUT_WR)
+            reply = c.reply()
+            s.expect(reply.code == 421 and reply.seconds < 1, "a half-close is answered 421 at once, not by the answer", reply)
+            s.expect(c.is_closed(2), "and closed; what was behind it is not looked at")
+        settles((0, 0), "free at once")
+        left = s.metric("martlet_tarpit_abandoned_total")
+        # Those that were held when the others made them so slow count too.
+        s.expect(left >= 20, "each is counted as abandoned", left)
+        time.sleep(0.2)
+        said = re.findall(rb"session_refused id=(\w+) peer=127\.9\.4\.1\b", s.log_since(0))
+        if s.expect(said, "the log tells the session's id", s.log_since(0)[-400:]):
+            s.explain(said[-1].decode(), "tarpit", "the client left after")
+        s.operate("tarpit", "release", sources[0])
+        with s.open(sources[0]) as c:
+            got = [c.rcpt("nobody@tar.example") for _ in range(3)]
+            s.expect([r.code for r in got] == [550] * 3 and 1.9 < got[2].seconds < 3.5,
+                     "who stays is answered after the delay", got)
+            c.socket.sendall(b"RCPT TO:<nobody@tar.example>\r\n" + b"NOOP\r\n" * 5)
+            order = [c.reply() for _ in range(6)]
+            s.expect([r.code for r in order] == [550] + [250] * 5 and order[0].seconds > 3,
+                     "and what it pipelined is answered behind it", order)
 
 
 # -- lists and evidence ------------------------------------------------------------------------------------------------

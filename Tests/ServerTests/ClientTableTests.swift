@@ -183,11 +183,13 @@ import Testing
         configuration.smtp.rateLimit.messagesPerMinute = 6
         configuration.smtp.rateLimit.recipientsPerMinute = 7
         configuration.smtp.rateLimit.failedLogins = 8
+        configuration.smtp.rateLimit.networkFactor = 9
         configuration.smtp.trustedNetworks = [IPNetwork("10.0.0.0/8"), IPNetwork("2001:db8::/32")].compactMap { $0 }
         publisher.publish(LimitSettings(configuration))
         let made = publisher.current
         #expect(made.maxConnections == 10_000)
         #expect(made.maxConnectionsPerIP == 2)
+        #expect(made.rates.networkFactor == 9)
         #expect(made.maxConnectionsPerNetwork == 3)
         #expect(made.maxHeldSessions == 4)
         #expect(made.rates.connectionsPerMinute == 5)

@@ -9,13 +9,14 @@ import Testing
         (.fullForPeer, "421 4.7.0", "smtp.max_connections_per_ip is 1000"),
         (.fullForNetwork, "421 4.7.0", "smtp.max_connections_per_network is 9"),
         (.tooFast(perNetwork: false), "421 4.7.0", "smtp.rate_limit.connections_per_minute is 8"),
-        (.tooFast(perNetwork: true), "421 4.7.0", "is 8, 4 times that for a network"),
+        (.tooFast(perNetwork: true), "421 4.7.0", "is 8, smtp.rate_limit.network_factor gives a network 5 times that"),
         (.tooManyFailedLogins, "421 4.7.0", "smtp.rate_limit.failed_logins is 10"),
     ])
     func connections(_ verdict: AdmissionVerdict, _ start: String, _ detail: String) throws {
         var settings = LimitSettings()
         settings.maxConnectionsPerNetwork = 9
         settings.rates.connectionsPerMinute = 8
+        settings.rates.networkFactor = 5
         let event = try #require(LimitReplies.connection(verdict, settings))
         #expect(event.control == .limit)
         #expect(event.effect == .closed)
@@ -38,7 +39,8 @@ import Testing
         #expect(wire(recipient) == "451 4.7.1 Too many recipients from your network, try again in 5 s\r\n")
         #expect(
             String(decoding: recipient.detail, as: UTF8.self)
-                == "smtp.rate_limit.recipients_per_minute is 3, 4 times that for a network")
+                == "smtp.rate_limit.recipients_per_minute is 3, smtp.rate_limit.network_factor gives a network 4 times that"
+        )
         #expect(wire(LimitReplies.login(settings)).hasPrefix("454 4.7.0 "))
     }
 

@@ -58,6 +58,10 @@ package enum GreylistDecision: Sendable, Hashable {
         }
     }
 
+    /// Follows the detail of an event where SPF is not asked.
+    package static let networkOnly = Array(
+        "; clients are known by their network alone, because auth.enabled is false".utf8)
+
     private static func when(_ seconds: Int) -> String { "in \(duration(max(1, seconds)))" }
 
     /// `45 seconds`, `15 minutes`, `2 hours 5 minutes`; minutes are rounded up.

@@ -88,10 +88,13 @@ package enum ConfigSchema {
         integer(
             "smtp.rate_limit.recipients_per_minute", \.smtp.rateLimit.recipientsPerMinute, 0...1_000_000,
             reloadable: true,
-            "Recipients a minute from one client address; 0: no limit. A network may have 4 times each rate."),
+            "Recipients a minute from one client address; 0: no limit."),
         integer(
             "smtp.rate_limit.failed_logins", \.smtp.rateLimit.failedLogins, 0...1_000_000, reloadable: true,
             "Failed logins in ten minutes from one client address, after which no login is tried; 0: no limit."),
+        integer(
+            "smtp.rate_limit.network_factor", \.smtp.rateLimit.networkFactor, 1...100, reloadable: true,
+            "A network (IPv4 /24, IPv6 /48) may reach so many times each smtp.rate_limit of an address."),
     ]
 
     static let tlsSettings = [

@@ -64,6 +64,8 @@ package struct Configuration: Sendable, Equatable {
         package var recipientsPerMinute = 0
         /// In ten minutes.
         package var failedLogins = 10
+        /// A network may have so many times each of them.
+        package var networkFactor = 4
     }
 
     package struct Listener: Sendable, Equatable {

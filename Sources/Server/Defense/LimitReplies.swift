@@ -83,6 +83,6 @@ package enum LimitReplies {
     }
 
     private static func forNetwork(_ settings: LimitSettings) -> String {
-        "\(settings.rates.networkFactor) times that for a network"
+        "smtp.rate_limit.network_factor gives a network \(settings.rates.networkFactor) times that"
     }
 }

@@ -26,6 +26,7 @@ package struct LimitSettings: Sendable, Hashable {
         rates.messagesPerMinute = smtp.rateLimit.messagesPerMinute
         rates.recipientsPerMinute = smtp.rateLimit.recipientsPerMinute
         rates.failedLogins = smtp.rateLimit.failedLogins
+        rates.networkFactor = smtp.rateLimit.networkFactor
         trusted = smtp.trustedNetworks.compactMap { AddressBlock($0.description) }
     }
 

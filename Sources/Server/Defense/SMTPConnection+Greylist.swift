@@ -18,7 +18,8 @@ extension SMTPConnection {
         attempt.provenDomain = proven
         attempt.score = score
         let answer = loop.services.defense.greylist.decide(attempt, rules, now: loop.reactor.wall)
-        guard let event = answer.event(recipient: address.wire, afterMicroseconds: 0) else { return nil }
+        guard var event = answer.event(recipient: address.wire, afterMicroseconds: 0) else { return nil }
+        if !loop.services.auth.isEnabled { event.detail += GreylistDecision.networkOnly }
         guard let reply = answer.reply else {
             note(event)
             return nil
