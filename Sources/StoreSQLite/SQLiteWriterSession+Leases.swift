@@ -9,15 +9,16 @@ extension SQLiteWriterSession {
         try statement(
             """
             INSERT INTO queue_recipient(message, recipient, due, attempts, lease_owner, lease_until, lease_generation,
-                notify, address, original, status, site, sender, prefix)
-            VALUES(?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, x'', ?10, ?11, ?12)
+                notify, address, original, status, site, sender, prefix, state)
+            VALUES(?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?13, ?10, ?11, ?12, ?14)
             """
         )
         .bind(1, request.id.rawValue).bind(2, index).bind(3, due.microseconds)
         .bind(4, request.leasedTo?.rawValue ?? 0).bind(5, request.leaseUntil.microseconds)
         .bind(6, request.leasedTo == nil ? 0 : Lease.firstGeneration).bind(7, Int(recipient.notify))
         .bind(8, recipient.address).bind(9, recipient.originalRecipient).bind(10, recipient.site)
-        .bind(11, optional: recipient.sender).bind(12, recipient.prefix).run()
+        .bind(11, optional: recipient.sender).bind(12, recipient.prefix).bind(13, request.hold ?? [])
+        .bind(14, request.hold == nil ? 0 : 1).run()
     }
 
     func lease(site: [UInt8], count: Int, owner: LeaseOwner, until: WallTime, now: WallTime) throws(StoreError)

@@ -203,6 +203,8 @@ final class MemorySession: StoreWriterSession {
                 row.owner = owner.rawValue
                 row.generation = Lease.firstGeneration
             }
+            row.isHeld = request.hold != nil
+            row.status = request.hold ?? []
             state.queue[id] = row
         }
     }

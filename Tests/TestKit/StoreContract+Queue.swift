@@ -8,6 +8,7 @@ extension StoreContract {
         Case(description: "rows of one destination at a time", run: sites),
         Case(description: "rows accepted with a lease", run: acceptedLeased),
         Case(description: "what a recipient has of its own", run: ownSender),
+        Case(description: "rows that begin as held", run: heldFromTheStart),
         Case(description: "leases of a dead owner", run: takeBack),
         Case(description: "hold, release, retry, delete", run: operators),
         Case(description: "a held destination", run: holds),
@@ -97,6 +98,27 @@ extension StoreContract {
         }
         let senders = page.rows.map(\.sender)
         try require(senders == [b("srs@x.example"), [], b("s@y.example")], "\(senders)")
+    }
+
+    /// Rows that begin as held wait for an operator, and say why.
+    private static func heldFromTheStart(_ store: StoreClient) throws {
+        var asked = request(1, remote: ["p@z.example", "q@y.example"])
+        asked.hold = b("quarantined by f: why")
+        _ = store.accept(asked)
+        let page = try store.read { (s) throws(StoreError) in
+            try s.queued(QueueFilter(), after: nil, limit: 9, scanMax: 9, at: at(200))
+        }
+        try require(
+            page.rows.count == 2 && page.rows.allSatisfy { $0.isHeld && $0.status == b("quarantined by f: why") },
+            "\(page.rows)")
+        try store.write { (s) throws(StoreError) in
+            guard try s.lease(site: z, count: 9, owner: me, until: at(900), now: at(200)).rows.isEmpty,
+                try s.nextDue(z) == nil, try s.setHeld(page.rows.map(\.row), false) == 2
+            else { throw say("not held") }
+            guard try s.lease(site: z, count: 9, owner: me, until: at(900), now: at(200)).rows.count == 1 else {
+                throw say("not released")
+            }
+        }
     }
 
     private static func takeBack(_ store: StoreClient) throws {

@@ -19,6 +19,8 @@ package struct AcceptRequest: Sendable {
     /// has room to deliver at once needs no second write for it.
     package var leasedTo: LeaseOwner?
     package var leaseUntil = WallTime(microseconds: 0)
+    /// Unless nil the queue rows begin as held, with this status, and wait for an operator; nobody leases them.
+    package var hold: [UInt8]?
     /// Reports of this message's delivery, kept in the same transaction. One that no mailbox here can take is left out.
     package var reports: [AcceptRequest] = []
 
