@@ -41,6 +41,9 @@ package struct DecisionRecord: Sendable {
     package var timing = Timing()
     /// What defences did to the session so far and to the message; the first `DefenseEvent.eventsMax` are kept.
     package var events: [DefenseEvent] = []
+    /// What mail filters changed: the first `FilterChange.changesMax` of `changeCount`.
+    package var changes: [FilterChange] = []
+    package var changeCount = 0
     /// Set by decoding: not all of `facts` found room, so a replay may lack some.
     package var isAbridged = false
 

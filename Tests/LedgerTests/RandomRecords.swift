@@ -237,6 +237,12 @@ struct RandomRecords {
         out.dmarcMode = bytes()
         out.dice = Int.random(in: 0...99, using: &random)
         out.events = list(6) { $0.event() }
+        out.changes = list(4) { r in
+            FilterChange(
+                filter: r.bytes(), kind: r.pick(FilterChange.Kind.allCases), name: r.bytes(), index: r.count(),
+                before: r.bytes(), after: r.bytes())
+        }
+        out.changeCount = out.changes.count + 2
         out.verdicts = list(3) { r in
             let policy = r.policy()
             return DecisionRecord.Verdict(domain: r.bytes(), policy: policy, r.disposition(policy))

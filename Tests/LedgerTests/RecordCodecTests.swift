@@ -36,6 +36,8 @@ struct RecordCodecTests {
         #expect(back.verdicts == record.verdicts)
         #expect(back.timing == record.timing)
         #expect(back.events == record.events)
+        #expect(back.changes == record.changes)
+        #expect(back.changeCount == record.changeCount)
         #expect(!back.isAbridged)
         #expect(back.facts.questions == record.facts.questions)
         for question in record.facts.questions { #expect(back.facts.known(question) == record.facts.known(question)) }

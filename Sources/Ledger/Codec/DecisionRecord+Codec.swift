@@ -27,6 +27,8 @@ extension DecisionRecord {
         e.timing(14, timing)
         e.number(18, removedClaims)
         e.events(19, events)
+        e.changes(20, changes)
+        e.number(21, max(changeCount, changes.count))
         var isWhole = verdicts.count <= Self.verdictsMax && !isAbridged
         for verdict in verdicts.prefix(Self.verdictsMax) { isWhole = e.verdict(15, verdict) && isWhole }
         isWhole = e.facts(16, facts) && isWhole
@@ -67,6 +69,9 @@ extension DecisionRecord {
             case 17: rest.isAbridged = field.flag
             case 18: rest.removedClaims = field.int
             case 19: if rest.events.count < DefenseEvent.eventsMax { rest.events += inner.event().map { [$0] } ?? [] }
+            case 20:
+                if rest.changes.count < FilterChange.changesMax { rest.changes += inner.change().map { [$0] } ?? [] }
+            case 21: rest.changeCount = field.int
             default: break
             }
         }

@@ -83,6 +83,11 @@ enum DefenseText {
                 "`martlet domain set \(domain) score_reject=0` refuses nobody for it; lists, score_reverse, score_helo and "
                     + "score_early_talker set what counts, a list with a negative weight welcomes",
             ]
+        case .milter where event.effect == .quarantined:
+            return [
+                "the filter decided: its own log says why; what was to leave is held in the queue: `martlet queue show "
+                    + "\(id)` shows it, `martlet queue release --id \(id)` sends it, `martlet queue delete --id \(id)` does not"
+            ]
         case .milter:
             return [
                 "the filter decided: its own log says why; `martlet domain set \(domain) milters=none` takes its mail around "

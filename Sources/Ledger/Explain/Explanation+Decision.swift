@@ -17,6 +17,7 @@ extension Explanation {
         add("Recipients", Self.recipients(record))
         add("Why", record.verdicts.flatMap(Self.why))
         add("Defence", DefenseText.lines(record.events))
+        add("Filters", FilterText.lines(record))
         add("Checks", CheckText.all(record))
         add("DNS", FactText.all(record))
         add("Time", Self.time(record))
