@@ -12,7 +12,7 @@ import argparse, json, os, pwd, re, shutil, signal, socket, struct, subprocess, 
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import defense_lab, fakedns
+import defense_lab, fakedns, smtp_sink
 from defense_lab import Client, Findings, Server, free_port
 
 TO = "user@in.example"
@@ -41,7 +41,7 @@ class Filter:
         self.script, self.steps, self.heard, self.open = script or {}, steps, [], []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.macros = {}
+        self.macros, self.stages = {}, {}
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -69,6 +69,7 @@ class Filter:
         if letter == "D":
             words = data[1:].split(b"\0")
             self.macros.update(zip(words[0::2], words[1::2]))
+            self.stages[data[:1].decode()] = {k.decode(): v.decode() for k, v in zip(words[0::2], words[1::2]) if k}
             return True
         self.heard.append((letter, data))
         if letter == "Q":
@@ -105,6 +106,9 @@ class Filter:
     def count(self, letter):
         return sum(1 for l, _ in self.heard if l == letter)
 
+    def last(self, letter):
+        return next((d for l, d in reversed(self.heard) if l == letter), None)
+
     def bodies(self):
         return b"".join(d for l, d in self.heard if l == "B")
 
@@ -128,11 +132,15 @@ class MilterServer(Server):
         super().__init__(lab.options.bin, lab.findings, settings={"smtp.milters": filters}, keep=lab.options.keep,
                          show=lab.options.show, **options)
 
-    def send(self, data, to=(TO,), source="127.8.1.1", during=None):
+    def send(self, data, to=(TO,), source="127.8.1.1", during=None, parameters="", port=None, login=False):
         """The replies to MAIL, RCPT… and the message; `during` is called when half of the message was sent."""
-        with Client(self.port, source) as c:
+        with Client(port or self.port, source) as c:
             c.hello()
-            replies = [c.mail(SENDER)]
+            if login:
+                c.starttls()
+                c.hello()
+                c.login(TO, defense_lab.PASSWORD)
+            replies = [c.say(f"MAIL FROM:<{TO if login else SENDER}>{parameters}")]
             if replies[0].code != 250:
                 return replies
             replies += [c.rcpt(r) for r in to]
@@ -490,6 +498,192 @@ def choices(lab):
         s.taken(s.send(text("six"))[-1], "a filter that is off")
         s.reload(smtp__milters=[lab.entry(f.port)])
         s.refused(s.send(text("seven"))[1], "a filter that is on again", (550,), r".", control="milter", remedy=False)
+
+
+@part
+def names(lab):
+    """The client's name is in CONNECT from the first message on, verified or not, and a slow DNS costs nobody else."""
+    dns = defense_lab.Names()
+    f = Filter()
+    try:
+        with MilterServer(lab, [lab.entry(f.port)], names=dns) as s:
+            def connected(source, name, resolved, pointer):
+                f.heard, f.stages = [], {}
+                s.taken(s.send(text("named"), source=source)[-1], f"mail of {source}")
+                c = f.last("C") or b""
+                s.expect(c.split(b"\0")[0] == name.encode() and source.encode() in c, f"CONNECT names {name}", c)
+                m = f.stages.get("C", {})
+                s.expect(m.get("{client_resolve}") == resolved and m.get("{client_ptr}") == pointer
+                         and m.get("{client_name}") == (name if resolved == "OK" else "unknown")
+                         and m.get("{client_addr}") == source, f"and {{client_resolve}} is {resolved}", m)
+                s.expect(m.get("_") == (f"{name} [{source}]" if resolved == "OK" else f"[{source}]"), "_ too", m)
+            connected("127.8.7.1", dns.clean("127.8.7.1"), "OK", "host-127-8-7-1.clients.example")
+            dns.zone.put("2.7.8.127.in-addr.arpa", {"PTR": ["liar.example"]})
+            dns.zone.put("liar.example", {"A": ["192.0.2.99"]})
+            connected("127.8.7.2", "[127.8.7.2]", "FORGED", "liar.example")
+            connected("127.8.7.3", "[127.8.7.3]", "FAIL", "unknown")
+            dns.zone.put("4.7.8.127.in-addr.arpa", "SERVFAIL")
+            connected("127.8.7.4", "[127.8.7.4]", "TEMP", "unknown")
+            # A reverse zone that never answers: the session waits for its own lookup, others do not.
+            dns.zone.put("5.7.8.127.in-addr.arpa", "TIMEOUT")
+            f.heard = []
+            with Client(s.port, "127.8.7.5") as c:
+                c.hello()
+                c.socket.sendall(f"MAIL FROM:<{SENDER}>\r\n".encode())
+                time.sleep(0.3)
+                s.expect(f.count("O") == 1 and f.count("C") == 0, "nothing is said before the lookup has ended",
+                         f.heard)
+                begun = time.monotonic()
+                s.taken(s.send(text("meanwhile"), source="127.8.7.1")[-1], "meanwhile another client's mail is taken")
+                s.expect(time.monotonic() - begun < 2, "at once", time.monotonic() - begun)
+                s.taken(c.reply(), "then MAIL is answered")
+                sent = [d for l, d in f.heard if l == "C" and b"127.8.7.5" in d]
+                s.expect(sent and sent[0].startswith(b"[127.8.7.5]\0"), "and CONNECT has the address", f.heard)
+            s.expect(s.metric("martlet_milter_results_total", result="timeout") == 0, "no filter is blamed for it")
+            # Under TLS and logged in, on the submission listener.
+            s.reload(smtp__milters=[lab.entry(f.port, listeners=["submission"])])
+            f.stages = {}
+            s.taken(s.send(text("submitted"), source="127.8.7.1", port=s.users, login=True,
+                           parameters=" AUTH=boss@in.example BODY=8BITMIME SIZE=400")[-1], "mail of a user")
+            h, m, r = (f.stages.get(k, {}) for k in "HMR")
+            s.expect(h.get("{tls_version}", "").startswith("TLSv1") and h.get("{cipher}") and h.get("{cipher_bits}"),
+                     "TLS is told at HELO", h)
+            s.expect(m.get("{auth_type}", "").upper() == "PLAIN" and m.get("{auth_authen}") == TO
+                     and m.get("{auth_author}") == "boss@in.example" and m.get("{mail_addr}") == TO
+                     and m.get("{mail_host}") == "in.example" and m.get("{mail_mailer}") == "local" and m.get("i"),
+                     "who it is, at MAIL", m)
+            s.expect(r.get("{rcpt_addr}") == TO and r.get("{rcpt_host}") == "in.example"
+                     and r.get("{rcpt_mailer}") == "local", "where it goes, at RCPT", r)
+            c = f.stages.get("C", {})
+            s.expect(c.get("{daemon_name}") == "submission" and c.get("{daemon_addr}") == "127.0.0.1"
+                     and c.get("{daemon_port}") == str(s.users) and c.get("{if_addr}") == "127.0.0.1"
+                     and c.get("{if_name}") and c.get("j") and c.get("v"), "and what the listener is, at CONNECT", c)
+            s.expect(b"BODY=8BITMIME" in (f.last("M") or b""), "MAIL has its parameters", f.last("M"))
+    finally:
+        dns.server.close()
+
+
+@part
+def packets(lab):
+    """Large packets, both ways."""
+    body = b"".join(b"%07d abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\r\n" % i for i in range(30_000))
+    for steps, most in ((0, 65_535), (0x10000000, 262_143), (0x20000000, 1_048_575)):
+        f = Filter(steps=steps)
+        with lab.server(f) as s:
+            s.taken(s.send(text("large packets", body))[-1], f"{len(body)} octets in packets of {most}")
+            sizes = [len(d) for l, d in f.heard if l == "B"]
+            s.expect(f.bodies() == body, "the filter saw the same body", len(f.bodies()))
+            s.expect(max(sizes) <= most and (most < 100_000 or max(sizes) > 100_000), "in pieces of that size", sizes)
+            other = body[:most]
+            f.script = {"E": [packet("b", other), packet("c")]}
+            s.taken(s.send(text("a large answer"))[-1], f"a new body in one packet of {most}")
+            raw = s.stored("a large answer")
+            s.expect(raw and fields(raw[0])[1] == other, "is stored", raw and len(raw[0]))
+            f.script = {"E": [packet("b", b"x" * (most + 70_000)), packet("c")]}
+            s.refused(s.send(text("too large"))[-1], "a packet beyond it", (451,), r"4\.7\.1", control="milter",
+                      remedy=False)
+
+
+@part
+def commands(lab):
+    """Commands that are none, told to who wants them."""
+    f = Filter({"U": words("y", "503 5.5.1 Not in this house")})
+    with lab.server(f) as s:
+        with Client(s.port, "127.8.1.1") as c:
+            c.hello()
+            refusal = c.say("FROBNICATE now")
+            s.expect(f.last("U") == b"FROBNICATE now\0", "the filter was told the command", f.last("U"))
+            f.script = {}
+            s.expect(c.say("FROBNICATE now").code == 500, "without a word of it: 500")
+            s.taken(c.mail(SENDER), "mail goes on")
+            s.expect(c.say("EXPN list").code == 502 and f.last("U") == b"EXPN list\0", "in a transaction too", f.last("U"))
+            s.taken(c.rcpt(TO), "which goes on")
+            s.taken(c.data(text("after it")), "to its end")
+        # The session's record is written at its end.
+        s.refused(refusal, "a filter's words", (503,), r"Not in this house", control="milter", remedy=False)
+        heard, f.steps = f.count("U"), 0x100
+        with Client(s.port, "127.8.1.2") as c:
+            c.hello()
+            s.expect(c.say("FROBNICATE").code == 500 and f.count("U") == heard, "a filter that does not want them")
+
+
+@part
+def quarantine(lab):
+    """What a filter quarantines does not leave: the queue holds it until an operator lets it go."""
+    sink = smtp_sink.SMTPSink()
+    f = Filter()
+    settings = {"smtp.milters": [lab.entry(f.port)], "smtp.relay_networks": ["127.8.1.1/32"],
+                "delivery.routes": [{"domain": "*", "to": "127.0.0.1", "port": sink.port, "protocol": "smtp", "tls": "none"}]}
+    try:
+        s = MilterServer(lab, settings["smtp.milters"])
+        s.write(settings)
+        with s:
+            f.script = {"E": [words("q", "looks odd"), packet("c")]}
+            reply = s.send(text("kept back"), to=("one@far.example", TO, "two@far.example"))[-1]
+            s.taken(reply, "mail for here and elsewhere that a filter quarantines")
+            message = re.search(r"queued as (\w+)", reply.text) or re.search(r"([0-9A-Z]{13})", reply.text)
+            s.expect(s.stored("kept back", folder="Junk"), "the mailbox here has it in Junk")
+            rows = json.loads(s.cli("queue", "list", "--json"))
+            s.expect(len(rows) == 2 and all(r["state"] == "held" and r["status"] == "quarantined by scripted: looks odd"
+                                            for r in rows), "what is for elsewhere is held, and says why", rows)
+            s.expect("quarantined by scripted: looks odd" in s.cli("queue", "list"), "queue list shows it")
+            identifier = rows[0]["id"] if rows else None
+            s.expect(message and message[1] == identifier, "under the id of the reply", reply)
+            s.explain(identifier, r"scripted asked for quarantine: looks odd", r"martlet queue release --id")
+            time.sleep(1)
+            s.expect(not sink.messages, "nothing was sent", sink.messages)
+            s.stop()
+            s.start()
+            time.sleep(1)
+            s.expect(not sink.messages, "nor after a restart", sink.messages)
+            s.cli("queue", "release", "--id", identifier)
+            wait_for(lambda: sink.messages, "the delivery", 15)
+            s.expect(len(sink.messages[0].recipients) == 2 and b"Subject: kept back" in sink.messages[0].octets,
+                     "released, it arrives", sink.messages)
+            wait_for(lambda: not json.loads(s.cli("queue", "list", "--json") or "[]"), "the end of the queue", 15)
+            f.script = {}
+            s.taken(s.send(text("not kept back"), to=("one@far.example",))[-1], "other mail")
+            wait_for(lambda: len(sink.messages) == 2, "the delivery", 15)
+            s.expect(b"not kept back" in sink.messages[1].octets, "leaves at once")
+            # Parameters of what a filter adds and changes reach the next server.
+            f.script = {"E": [words("2", "<three@far.example>", "NOTIFY=NEVER ORCPT=rfc822;first@far.example BY=1;R"),
+                              words("e", "<bounce@sender.example>", "ENVID=ABC RET=HDRS SIZE=9 AUTH=x"), packet("c")]}
+            reply = s.send(text("with parameters"), to=("one@far.example",))[-1]
+            s.taken(reply, "mail with a recipient and a sender of a filter")
+            wait_for(lambda: sum(len(m.recipients) for m in sink.messages) >= 5, "the delivery", 15)
+            said = b"\n".join(b"\n".join([m.mail, *m.recipients]) for m in sink.messages[2:])
+            s.expect(b"MAIL FROM:<bounce@sender.example>" in said and b"ENVID=ABC" in said and b"RET=HDRS" in said,
+                     "the sender's parameters are kept", said)
+            s.expect(b"<three@far.example> NOTIFY=NEVER" in said and b"ORCPT=rfc822;first@far.example" in said,
+                     "the recipient's too", said)
+            identifier = re.search(r"([0-9A-HJKMNP-TV-Z]{13})", reply.text)[1]
+            s.explain(identifier, r"added recipient <three@far\.example> NOTIFY=NEVER", r"not honoured: BY=1;R",
+                      r"changed the sender from <alice@sender\.example> to <bounce@sender\.example> RET=HDRS ENVID=ABC",
+                      r"not honoured: AUTH=x")
+    finally:
+        sink.close()
+
+
+@part
+def explained(lab):
+    """Each change, as text and as JSON."""
+    f = Filter({"E": [words("h", "X-Added", "one\n two"), indexed("i", 1, "X-First", "1"),
+                      indexed("m", 1, "Subject", "[spam] told"), indexed("m", 1, "X-Odd", ""),
+                      words("+", f"<user@in.example>"), words("-", "<nobody@in.example>"),
+                      words("e", "<other@sender.example>"), packet("b", b"new\r\n"), words("+", "rubbish"), packet("c")]})
+    with lab.server(f) as s:
+        reply = s.send(text("told", more=("X-Odd: odd",)))[-1]
+        s.taken(reply, "a message with every change")
+        identifier = re.search(r"([0-9A-HJKMNP-TV-Z]{13})", reply.text)[1]
+        s.explain(identifier, r"scripted added X-Added: one /  two", r"inserted as field 1 X-First: 1",
+                  r"changed Subject from: told to: \[spam\] told", r"removed X-Odd: odd", r"replaced the body, 5 octets",
+                  r"added recipient <user@in\.example>", r"removed recipient <nobody@in\.example>",
+                  r"changed the sender from <alice@sender\.example> to <other@sender\.example>", r"cannot be done")
+        told = json.dumps(json.loads(s.run("explain", identifier, "--json").stdout))
+        for word in ("field_added", "field_inserted", "field_changed", "field_removed", "body_replaced",
+                     "recipient_added", "recipient_removed", "sender_changed", "not_done"):
+            s.expect(f'"{word}"' in told, f"JSON says {word}", told[:600])
+        s.expect('"filter_change_count": 9' in told, "and how many", told[:600])
 
 
 def main():

@@ -32,6 +32,7 @@ extension SMTPConnection {
         case .recipient(let address, _): take(RecipientCase(ticket: ticket, address: address))
         // RFC 5321 §3.5.3: 252 tells nothing and is a right answer.
         case .verify: answer(ticket, .refused(StoreReplies.verifyNotTold))
+        case .unknown(let line): askFilters(ofUnknown: line, ticket)
         case .authenticate(let request): authenticate(request, ticket)
         case .submit(let envelope): submit(envelope, ticket)
         }

@@ -29,6 +29,8 @@ final class SMTPConnection: ConnectionDriver {
     var gate: [RecipientCase] = []
     /// The filters of the listener, once mail has come; nil: it has none.
     var chain: MilterChain?
+    /// The reverse lookup that the filters are told of; nil: there are none, or nothing to look up.
+    var clientName: ClientNameLookup?
     var body: InboundBody
     /// The transaction is of a client of ours.
     var isOwnMail = false
@@ -82,6 +84,8 @@ final class SMTPConnection: ConnectionDriver {
         peerAddress = client.address?.bytes ?? []
         defense = SessionDefense(isExempt: isExempt)
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
+        session.asksAboutUnknown =
+            loop.services.defense.settings.current.milters[listener.session.kind]?.isEmpty == false
         let handle = loop.reactor.handle
         let token = c.token
         let assembler = BodyAssembler(gateway: loop.services.gateway, inlineMax: loop.services.inlineBodyMax) {
@@ -197,6 +201,10 @@ final class SMTPConnection: ConnectionDriver {
         }
         if gateWaitsForFacts {
             stopGatheringForRecipients()
+            return pump(c)
+        }
+        if clientName?.isAsking == true {
+            stopNaming()
             return pump(c)
         }
         session.timedOut()
@@ -354,7 +362,7 @@ final class SMTPConnection: ConnectionDriver {
         guard !closing else { return }
         if let due = defense.bannerDue ?? defense.held?.until { return c.setDeadline(due) }
         // The checks of a message end in time whatever the resolver does.
-        if pending != nil || gateWaitsForFacts {
+        if pending != nil || gateWaitsForFacts || clientName?.isAsking == true {
             return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds)
         }
         // While we owe the answer the peer's time does not run; an answer that is lost must not hold the place for ever.

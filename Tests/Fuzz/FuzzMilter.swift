@@ -26,7 +26,9 @@ private struct Filter {
         view = header.view()
         session.negotiate()
         guard step & 1 == 1 else { return }
-        let ready: [UInt8] = [0, 0, 0, 13, 0x4F, 0, 0, 0, 6, 0, 0, 1, 0xFF, 0, 0x10, 0, 0]
+        // With large packets or without.
+        let large: UInt8 = step & 2 == 0 ? 0 : 0x20
+        let ready: [UInt8] = [0, 0, 0, 13, 0x4F, 0, 0, 0, 6, 0, 0, 1, 0xFF, large, 0x10, 0, 0]
         var index = 0
         _ = session.next(ready.span, &index)
         _ = session.endOfMessage()
@@ -52,11 +54,12 @@ private struct Filter {
         case .ready, .answer:
             if case .answer(.reply(let reply)) = event { check(reply) }
             step = step &* 5 &+ 1
-            switch step % 8 {
+            switch step % 9 {
             case 0: _ = session.connect(name: [0x68], address: IPAddress("192.0.2.1"), port: 25)
             case 1: _ = session.mail([], [])
             case 2: _ = session.header([0x41], [0x62])
             case 3: _ = session.body([1, 2, 3].span)
+            case 4: _ = session.unknown([0x46, 0, 0x6F])
             default: _ = session.endOfMessage()
             }
         case .change(.addHeader(let name, let value)):
@@ -67,8 +70,24 @@ private struct Filter {
             header.change(i, name, value, hasLeadingSpace: session.keepsLeadingSpace, &view)
         case .change(.quarantine(let reason)):
             precondition(reason.count <= 256 && reason.allSatisfy { ASCII.isPrintable($0) }, "a reason that is none")
+        case .change(.addRecipient(let wish)):
+            check(ignored: wish.ignored)
+            if let orcpt = wish.recipient.orcpt { check(word: orcpt, octetsMax: 500) }
+        case .change(.changeSender(let wish)):
+            check(ignored: wish.ignored)
+            if let envid = wish.envid { check(word: envid, octetsMax: 100) }
         case .change, .progress, .failed: break
         }
+    }
+
+    private func check(ignored: [UInt8]) {
+        precondition(ignored.count <= 256 && ignored.allSatisfy { ASCII.isPrintable($0) }, "not fit to be shown")
+    }
+
+    /// It goes into a command as it is.
+    private func check(word: [UInt8], octetsMax: Int) {
+        precondition(!word.isEmpty && word.count <= octetsMax, "not a parameter")
+        precondition(word.allSatisfy { $0 > 0x20 && $0 < 0x7F }, "a parameter that ends early")
     }
 
     private func check(_ reply: Reply) {

@@ -61,6 +61,7 @@ package struct Transcript: Sendable {
         case .sender(let address): refusal("sender " + text(address)) ?? .accepted
         case .recipient(let address, _): refusal("recipient " + text(address)) ?? .accepted
         case .verify: .accepted
+        case .unknown(let line): refusal("unknown " + String(decoding: line, as: UTF8.self)) ?? .accepted
         case .submit: refusal("submit") ?? .accepted
         case .authenticate(let request): authenticate(request)
         }

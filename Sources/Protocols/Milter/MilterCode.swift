@@ -13,6 +13,7 @@ package enum MilterCommand: UInt8, Sendable, CaseIterable {
     case quit = 0x51  // Q
     case recipient = 0x52  // R
     case data = 0x54  // T
+    case unknown = 0x55  // U
 }
 
 /// What a filter says to us, by the letter that begins the packet.
@@ -84,8 +85,17 @@ package struct MilterSteps: OptionSet, Sendable, Hashable {
     package static let silentBody = MilterSteps(rawValue: 0x8_0000)
     /// Values of header fields keep the white space after the colon.
     package static let leadingSpace = MilterSteps(rawValue: 0x10_0000)
-    /// Everything but rejected recipients (0x800), which filters are not told of, and packets beyond 64 KiB.
-    package static let offered = MilterSteps(rawValue: 0x1F_F7FF)
+    /// Packets may hold 256 KiB of data less one octet, or 1 MiB less one, instead of 64 KiB less one.
+    package static let packets256K = MilterSteps(rawValue: 0x1000_0000)
+    package static let packets1M = MilterSteps(rawValue: 0x2000_0000)
+    /// Everything but rejected recipients (0x800), which filters are not told of.
+    package static let offered = MilterSteps(rawValue: 0x301F_F7FF)
+
+    /// Octets of the data of one packet.
+    var dataMax: Int {
+        if contains(.packets1M) { return 1_048_575 }
+        return contains(.packets256K) ? 262_143 : MilterPacketWriter.usualDataMax
+    }
 }
 
 /// Where macros are sent, numbered as in a filter's lists of symbols.

@@ -106,7 +106,11 @@ package struct MilterHeader: Sendable {
     /// Line ends are LF; the white space behind the colon as the filter wants it.
     package func value(_ i: Int, in view: View, keepsLeadingSpace: Bool) -> [UInt8] {
         guard view.slots.indices.contains(i) else { return [] }
-        let slot = slots[view.slots[i]]
+        return value(of: view.slots[i], keepsLeadingSpace: keepsLeadingSpace)
+    }
+
+    private func value(of id: Int, keepsLeadingSpace: Bool) -> [UInt8] {
+        let slot = slots[id]
         let span = slot.own.isEmpty ? block.span : slot.own.span
         return MilterText.value(span.extracting(slot.value), keepsLeadingSpace: keepsLeadingSpace)
     }
@@ -141,20 +145,38 @@ package struct MilterHeader: Sendable {
         add(name, value, hasLeadingSpace: hasLeadingSpace, &view)
     }
 
+    /// What came of a wish to change a field; the value it had, as filters are shown values.
+    package enum Change: Sendable, Equatable {
+        case added
+        case changed(was: [UInt8])
+        case removed(was: [UInt8])
+        /// It was not there, or gone already.
+        case nothing
+    }
+
     /// The `index`th field of the name among those shown, counting from 1 and counting those taken away too: so a filter
     /// may remove several going up or going down. An empty value removes; a field that is not there is added.
+    @discardableResult
     package mutating func change(
         _ index: Int, _ name: [UInt8], _ value: [UInt8], hasLeadingSpace: Bool, _ view: inout View
-    ) {
+    ) -> Change {
         var left = max(1, index)
         for id in view.slots where isNamed(id, name) {
             left -= 1
             guard left == 0 else { continue }
-            if value.isEmpty { return remove(id) }
+            if slots[id].isGone, value.isEmpty { return .nothing }
             guard !slots[id].isGone else { break }
-            return replace(id, with: value, hasLeadingSpace)
+            let was = self.value(of: id, keepsLeadingSpace: false)
+            if value.isEmpty {
+                remove(id)
+                return .removed(was: was)
+            }
+            replace(id, with: value, hasLeadingSpace)
+            return .changed(was: was)
         }
-        if !value.isEmpty { add(name, value, hasLeadingSpace: hasLeadingSpace, &view) }
+        guard !value.isEmpty else { return .nothing }
+        add(name, value, hasLeadingSpace: hasLeadingSpace, &view)
+        return .added
     }
 
     private func isNamed(_ id: Int, _ name: [UInt8]) -> Bool {

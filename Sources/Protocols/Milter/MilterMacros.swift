@@ -39,20 +39,16 @@ package struct MilterMacros: Sendable, Equatable {
 
     /// What is sent where to a filter that names nothing itself.
     static let usual: [MilterStage: [[UInt8]]] = [
-        .connect: names(
-            Array(
-                "j _ v {daemon_name} {if_addr} {client_addr} {client_name} {client_port} {client_ptr} {client_resolve}"
-                    .utf8)
-        ),
-        .helo: names(Array("{tls_version} {cipher}".utf8)),
-        .mail: names(
-            Array(
-                "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer} {tls_version} {cipher}"
-                    .utf8)
-        ),
-        .recipient: names(Array("i {rcpt_addr} {rcpt_host} {rcpt_mailer}".utf8)),
-        .data: names(Array("i".utf8)),
-        .endOfHeader: names(Array("i".utf8)),
-        .endOfMessage: names(Array("i".utf8)),
+        .connect: list(
+            "j _ v {daemon_name} {daemon_addr} {daemon_port} {if_name} {if_addr} {client_addr} {client_name} ",
+            "{client_port} {client_ptr} {client_resolve}"),
+        .helo: list("{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}"),
+        .mail: list("i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}"),
+        .recipient: list("i {rcpt_addr} {rcpt_host} {rcpt_mailer}"),
+        .data: list("i"),
+        .endOfHeader: list("i"),
+        .endOfMessage: list("i"),
     ]
+
+    private static func list(_ texts: String...) -> [[UInt8]] { names(texts.flatMap { Array($0.utf8) }) }
 }

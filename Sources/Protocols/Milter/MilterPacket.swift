@@ -3,15 +3,17 @@ import Base
 /// Writes packets: four octets of length (what follows, the letter included), the letter, the data.
 struct MilterPacketWriter {
     /// Octets of the data of one packet that every filter takes.
-    static let dataMax = 65_535
+    static let usualDataMax = 65_535
 
+    /// Octets of the data of one packet; what a filter takes.
+    var dataMax = usualDataMax
     var out: [UInt8] = []
 
     mutating func write(_ command: MilterCommand, _ body: (inout [UInt8]) -> Void = { _ in }) {
         let start = out.count
         out.append(contentsOf: [0, 0, 0, 0, command.rawValue])
         body(&out)
-        let over = out.count - start - 5 - Self.dataMax
+        let over = out.count - start - 5 - dataMax
         if over > 0 { out.removeLast(over) }
         Self.put(UInt32(clamping: out.count - start - 4), at: start, in: &out)
     }
@@ -43,9 +45,12 @@ struct MilterPacketWriter {
 
 /// Collects a filter's octets into packets, in whatever pieces they come. Bounded by `packetMax`.
 struct MilterPacketReader {
-    /// Twice what the protocol allows: filters that count the letter, or round up.
-    static let packetMax = 131_072
+    /// More than the protocol allows: filters that count the letter, or round up.
+    private static let slack = 65_537
 
+    /// Octets of the data of one packet, as negotiated.
+    var dataMax = MilterPacketWriter.usualDataMax
+    private var packetMax: Int { dataMax + Self.slack }
     private var held: [UInt8] = []
     private var need = 4
 
@@ -72,7 +77,7 @@ struct MilterPacketReader {
                 return .packet(packet)
             }
             let length = held.reduce(0) { $0 << 8 | Int($1) }
-            guard length >= 1, length <= Self.packetMax else { return .invalid }
+            guard length >= 1, length <= packetMax else { return .invalid }
             need = 4 + length
         }
     }

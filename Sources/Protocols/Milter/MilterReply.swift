@@ -23,10 +23,9 @@ package enum MilterChange: Sendable, Hashable {
     case changeHeader(index: Int, name: [UInt8], value: [UInt8])
     /// A piece of the new body.
     case replaceBody([UInt8])
-    case addRecipient(MailAddress)
+    case addRecipient(MilterRecipient)
     case removeRecipient(MailAddress)
-    /// nil: the null sender.
-    case changeSender(MailAddress?)
+    case changeSender(MilterSender)
     /// Well-formed as a packet, but nothing that can be done: a bad address, a bad field name.
     case unusable
 }
@@ -67,7 +66,9 @@ enum MilterReply: Sendable, Hashable {
             self = .change(change)
         case .addRecipient, .addRecipientWithParameters, .removeRecipient, .changeSender:
             guard let path = scanner.text() else { return nil }
-            self = .change(Self.address(code, path))
+            // Whatever follows the address without its NUL is no packet either.
+            guard let parameters = scanner.isAtEnd ? [] : scanner.text() else { return nil }
+            self = .change(Self.address(code, path, parameters))
         }
     }
 
@@ -102,15 +103,16 @@ enum MilterReply: Sendable, Hashable {
             : .changeHeader(index: place, name: name, value: value)
     }
 
-    /// Parameters behind an address are not looked at: what is delivered onward is ours to say.
-    private static func address(_ code: MilterReplyCode, _ text: [UInt8]) -> MilterChange {
+    private static func address(_ code: MilterReplyCode, _ text: [UInt8], _ parameters: [UInt8]) -> MilterChange {
         guard let path = path(text) else { return .unusable }
         switch (code, path) {
-        case (.changeSender, .null): return .changeSender(nil)
-        case (.changeSender, .mailbox(let m)) where !m.domainIsUTF8: return .changeSender(m.address)
+        case (.changeSender, .null): return .changeSender(MilterSender(nil, parameters: parameters))
+        case (.changeSender, .mailbox(let m)) where !m.domainIsUTF8:
+            return .changeSender(MilterSender(m.address, parameters: parameters))
         case (.removeRecipient, .mailbox(let m)) where !m.domainIsUTF8: return .removeRecipient(m.address)
-        case (.addRecipient, .mailbox(let m)) where !m.domainIsUTF8: return .addRecipient(m.address)
-        case (.addRecipientWithParameters, .mailbox(let m)) where !m.domainIsUTF8: return .addRecipient(m.address)
+        case (.addRecipient, .mailbox(let m)) where !m.domainIsUTF8: return .addRecipient(MilterRecipient(m.address))
+        case (.addRecipientWithParameters, .mailbox(let m)) where !m.domainIsUTF8:
+            return .addRecipient(MilterRecipient(m.address, parameters: parameters))
         default: return .unusable
         }
     }

@@ -28,9 +28,6 @@ package enum MilterProblem: String, Sendable, Hashable, Error {
 /// One command waits at a time. Bounded: input by one packet, output by what the driver does not take.
 package struct MilterSession: Sendable {
     package static let version: UInt32 = 6
-    /// Octets of one piece of a body.
-    package static let bodyPieceMax = MilterPacketWriter.dataMax
-
     private enum State { case fresh, negotiating, ready, waiting(MilterCommand), failed }
 
     package private(set) var steps: MilterSteps = []
@@ -63,6 +60,10 @@ package struct MilterSession: Sendable {
     package var keepsLeadingSpace: Bool { steps.contains(.leadingSpace) }
     package var wantsBody: Bool { !steps.contains(.noBody) }
     package var wantsHeaders: Bool { !steps.contains(.noHeaders) }
+    /// Whether commands that are none are told.
+    package var wantsUnknown: Bool { peerVersion >= 3 && !steps.contains(.noUnknown) }
+    /// Octets of one piece of a body.
+    package var bodyPieceMax: Int { writer.dataMax }
 
     // MARK: Input
 
@@ -110,6 +111,8 @@ package struct MilterSession: Sendable {
         peerVersion = min(version, Self.version)
         self.actions = actions
         self.steps = steps
+        writer.dataMax = steps.dataMax
+        reader.dataMax = steps.dataMax
         for (stage, names) in lists { symbols[stage] = names }
         state = .ready
         return .ready
@@ -165,10 +168,10 @@ package struct MilterSession: Sendable {
     }
 
     package mutating func header(_ name: [UInt8], _ value: [UInt8]) -> Bool {
-        send(.header, nil, .noHeaders, .silentHeader) {
+        // Cut so that the end of the text fits too.
+        let room = max(0, writer.dataMax - name.count - 2)
+        return send(.header, nil, .noHeaders, .silentHeader) {
             MilterPacketWriter.append(text: name, to: &$0)
-            // Cut so that the end of the text fits too.
-            let room = max(0, MilterPacketWriter.dataMax - name.count - 2)
             MilterPacketWriter.append(text: value.count < room ? value : Array(value.prefix(room)), to: &$0)
         }
     }
@@ -180,6 +183,13 @@ package struct MilterSession: Sendable {
     /// At most `bodyPieceMax` octets.
     package mutating func body(_ bytes: Span<UInt8>) -> Bool {
         send(.body, nil, .noBody, .silentBody) { $0.append(bytes) }
+    }
+
+    /// A command that is none, as it came. Its answer says what the client is told.
+    package mutating func unknown(_ line: [UInt8]) -> Bool {
+        // Filters of version 2 and before do not know the command.
+        if peerVersion < 3 { return false }
+        return send(.unknown, nil, .noUnknown, .silentUnknown) { MilterPacketWriter.append(text: line, to: &$0) }
     }
 
     /// Always answered.

@@ -29,6 +29,9 @@ package enum Question: Sendable {
     case recipient(MailAddress, Int)
     /// VRFY's argument. `.accepted` is answered 252; `.refused` carries any reply.
     case verify([UInt8])
+    /// A command that is not known or not implemented, only when `SMTPSession.asksAboutUnknown`. `.accepted`: it is answered
+    /// as usual; `.refused` carries another reply.
+    case unknown([UInt8])
     /// `.challenge`, `.authenticated` or `.refused`.
     case authenticate(SASLRequest)
     /// The body has gone to the sink in full. `.stored` or `.refused`.

@@ -60,6 +60,8 @@ package struct Envelope: Sendable {
     /// Validated wire form (xtext), at most 100 octets.
     package var envid: [UInt8]?
     package var declaredSize: UInt64?
+    /// MAIL's AUTH as it came (RFC 4954 §5), believed of nobody who did not log in.
+    package var author: [UInt8]?
     /// Octets handed to the body sink.
     package var actualSize: UInt64 = 0
     package var helo: [UInt8] = []

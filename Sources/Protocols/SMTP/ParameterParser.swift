@@ -135,8 +135,11 @@ enum ParameterParser {
         case .auth:
             // RFC 4954 §5: read, and not believed.
             let isNull = ASCII.equalIgnoringCase(value, "<>")
-            return value.count > 0 && value.count <= 500 && (isNull || XText.isValid(value))
-                ? nil : StandardReplies.badParameter
+            guard value.count > 0, value.count <= 500, isNull || XText.isValid(value) else {
+                return StandardReplies.badParameter
+            }
+            envelope.author = [UInt8](value)
+            return nil
         case .notify, .orcpt: return StandardReplies.unknownParameter
         }
     }

@@ -118,7 +118,7 @@ extension SMTPSession {
                 return end(StandardReplies.foreignProtocol, .foreignProtocol)
             }
             if looksLikeBDAT(line) { return end(StandardReplies.bdatSyntax, .outOfSync) }
-            return reply(StandardReplies.unknownCommand)
+            return unknown(line, isKnown: false)
         }
         // BDAT judges for itself, because octets follow it whatever is answered.
         guard verb != .bdat else { return bdat(line, body: &body) }
@@ -150,7 +150,7 @@ extension SMTPSession {
         case .quit: quit(line, body: &body)
         case .startTLS: startTLS(line)
         case .auth: authenticate(line)
-        case .expn, .turn, .etrn, .atrn, .send, .soml, .saml, .burl: reply(StandardReplies.notImplemented)
+        case .expn, .turn, .etrn, .atrn, .send, .soml, .saml, .burl: unknown(line, isKnown: true)
         }
     }
 }

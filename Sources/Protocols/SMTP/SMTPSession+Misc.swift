@@ -52,6 +52,21 @@ extension SMTPSession {
         }
     }
 
+    /// `isKnown`: it is a command, but not one of ours.
+    mutating func unknown(_ line: Span<UInt8>, isKnown: Bool) {
+        guard asksAboutUnknown else { return reply(Self.usualReply(isKnown)) }
+        waiting = .unknown(ask(.unknown([UInt8](line))), isKnown: isKnown)
+    }
+
+    mutating func answeredUnknown(_ answer: Answer, _ isKnown: Bool) {
+        waiting = .nothing
+        if case .refused(let refusal) = answer { reply(refusal) } else { reply(Self.usualReply(isKnown)) }
+    }
+
+    private static func usualReply(_ isKnown: Bool) -> Reply {
+        isKnown ? StandardReplies.notImplemented : StandardReplies.unknownCommand
+    }
+
     /// RFC 3207 §4
     mutating func startTLS(_ line: Span<UInt8>) {
         guard tls == nil else { return reply(StandardReplies.tlsActive) }

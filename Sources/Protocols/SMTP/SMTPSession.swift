@@ -16,6 +16,7 @@ package struct SMTPSession: ~Copyable {
         case nothing
         case sender(Ticket)
         case verify(Ticket)
+        case unknown(Ticket, isKnown: Bool)
         case authenticate(Ticket)
         case submit(Ticket)
     }
@@ -51,6 +52,8 @@ package struct SMTPSession: ~Copyable {
     var outcomes = CommandOutcomes()
     var errorWeight = 0
     var authFailures = 0
+    /// The driver wants to be asked about commands that are none; see `Question.unknown`.
+    package var asksAboutUnknown = false
     var messageCount = 0
 
     package init(configuration: SMTPSessionConfiguration, peer: SMTPPeer, now: Instant) {
@@ -100,9 +103,10 @@ package struct SMTPSession: ~Copyable {
         switch waiting {
         case .sender(ticket): answeredSender(answer)
         case .verify(ticket): answeredVerify(answer)
+        case .unknown(ticket, let isKnown): answeredUnknown(answer, isKnown)
         case .authenticate(ticket): answeredAuthenticate(answer)
         case .submit(ticket): answeredSubmit(answer)
-        case .nothing, .sender, .verify, .authenticate, .submit: answeredRecipient(ticket, answer)
+        case .nothing, .sender, .verify, .unknown, .authenticate, .submit: answeredRecipient(ticket, answer)
         }
     }
 

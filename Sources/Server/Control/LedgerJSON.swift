@@ -97,6 +97,8 @@ enum LedgerJSON {
             JSONMember("dns", .array(record.facts.questions.compactMap { fact($0, record.facts) })),
             JSONMember("abridged", .boolean(record.isAbridged)),
             JSONMember("events", .array(record.events.map(event))),
+            JSONMember("filter_changes", .array(record.changes.map(change))),
+            JSONMember("filter_change_count", .integer(record.changeCount)),
             JSONMember(
                 "timing",
                 .object([
@@ -106,6 +108,14 @@ enum LedgerJSON {
                     JSONMember("questions", .integer(record.timing.questions)),
                     JSONMember("rounds", .integer(record.timing.rounds)),
                 ])),
+        ])
+    }
+
+    private static func change(_ change: FilterChange) -> JSONValue {
+        .object([
+            JSONMember("filter", text(change.filter)), JSONMember("change", .text(change.kind.rawValue)),
+            JSONMember("name", text(change.name)), JSONMember("index", .integer(change.index)),
+            JSONMember("before", text(change.before)), JSONMember("after", text(change.after)),
         ])
     }
 

@@ -29,15 +29,12 @@ struct PendingMessage {
     var filteredHeader: [UInt8]?
     /// Receiving domains whose rules sent it to the junk folder for its client's sake.
     var junk: Set<[UInt8]> = []
-    /// Why a filter wants it out of the way.
+    /// Why a filter wants it out of the way: `quarantined by NAME: reason`.
     var quarantine: [UInt8]?
     /// A filter changed the sender: what was proven of the first says nothing of this one.
     var hasOtherSender = false
     /// A new body found no room.
     var isLost = false
-
-    /// Some recipient has no mailbox here.
-    var leaves: Bool { recipients.contains { $0.accounts.isEmpty } }
 
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {

@@ -148,6 +148,8 @@ extension SMTPConnection {
             trace: trace + (message.filteredHeader ?? []), body: message.content,
             envelope: origin.encoded(), local: deliveries(judged),
             remote: remoteRecipients(judged, seals, wall))
+        // What a filter wants kept back must not leave: an operator says when.
+        if !request.remote.isEmpty { request.hold = message.quarantine }
         if let report = deliveredReport(message, request, wall) { request.reports = [report] }
         var record = judged.record
         record?.events = defense.transaction

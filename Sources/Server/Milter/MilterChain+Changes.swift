@@ -1,4 +1,5 @@
 import Base
+import Ledger
 import Policy
 import Protocols
 import Telemetry
@@ -7,54 +8,75 @@ import Telemetry
 extension MilterChain {
     func apply(_ message: MilterLinkMessage, of link: MilterLink) -> Bool {
         guard !message.changes.isEmpty || message.newBody != nil else { return true }
-        var made = header
-        var wanted = modifications
-        var view = message.view ?? made.view()
-        let spaced = link.session.keepsLeadingSpace
-        var fields = 0
-        for change in message.changes {
-            switch change {
-            case .addHeader(let name, let value):
-                made.add(name, value, hasLeadingSpace: spaced, &view)
-                fields += 1
-            case .insertHeader(let index, let name, let value):
-                made.insert(index, name, value, hasLeadingSpace: spaced, &view)
-                fields += 1
-            case .changeHeader(let index, let name, let value):
-                made.change(index, name, value, hasLeadingSpace: spaced, &view)
-                fields += 1
-            case .addRecipient(let address): add(address, to: &wanted)
-            case .removeRecipient(let address): remove(address, from: &wanted)
-            case .changeSender(let address): wanted.sender = address.map { .mailbox($0) } ?? .null
-            case .quarantine(let reason): wanted.quarantine = wanted.quarantine ?? reason
-            case .replaceBody, .unusable: break
-            }
-        }
-        guard made.octets <= context.limits.headerMax, wanted.addedRecipients.count <= context.limits.recipientsMax
-        else {
-            return false
-        }
+        var made = MadeChanges(header, modifications, mailFacts?.sender ?? [], link)
+        var view = message.view ?? made.header.view()
+        for change in message.changes { make(change, &made, &view) }
+        guard made.header.octets <= context.limits.headerMax,
+            made.wanted.addedRecipients.count <= context.limits.recipientsMax
+        else { return false }
         if let body = message.newBody {
-            wanted.body = body
+            made.note(.bodyReplaced, after: Array("\(body.count) octets".utf8))
+            made.wanted.body = body
             // Those that come after see the new one.
             if isKept, content.isComplete {
                 content.replace(with: body)
                 keep(body.count)
             }
         }
-        header = made
-        modifications = wanted
-        noteChanges(message, fields, of: link)
+        header = made.header
+        modifications = made.wanted
+        changes += made.changes.prefix(max(0, FilterChange.changesMax - changes.count))
+        changeCount += made.count
+        noteChanges(message, made.fields, of: link)
         return true
     }
 
-    private func add(_ address: MailAddress, to wanted: inout MilterModifications) {
-        wanted.removedRecipients.removeAll { $0 == address }
-        if !wanted.addedRecipients.contains(address) { wanted.addedRecipients.append(address) }
+    private func make(_ change: MilterChange, _ made: inout MadeChanges, _ view: inout MilterHeader.View) {
+        switch change {
+        case .addHeader(let name, let value):
+            made.header.add(name, value, hasLeadingSpace: made.isSpaced, &view)
+            made.noteField(.fieldAdded, name, after: value)
+        case .insertHeader(let index, let name, let value):
+            made.header.insert(index, name, value, hasLeadingSpace: made.isSpaced, &view)
+            made.noteField(.fieldInserted, name, index, after: value)
+        case .changeHeader(let index, let name, let value):
+            switch made.header.change(index, name, value, hasLeadingSpace: made.isSpaced, &view) {
+            case .added: made.noteField(.fieldAdded, name, after: value)
+            case .changed(let was): made.noteField(.fieldChanged, name, index, before: was, after: value)
+            case .removed(let was): made.noteField(.fieldRemoved, name, index, before: was)
+            case .nothing: made.note(.notDone, name: name, index: index)
+            }
+        case .addRecipient(let recipient):
+            add(recipient, to: &made.wanted)
+            made.note(.recipientAdded, name: recipient.address.wire, after: recipient.shownParameters)
+        case .removeRecipient(let address):
+            remove(address, from: &made.wanted)
+            made.note(.recipientRemoved, name: address.wire)
+        case .changeSender(let sender):
+            let before = made.wanted.sender.map { $0.address?.wire ?? [] } ?? made.sender
+            made.wanted.sender = sender
+            made.note(
+                .senderChanged, name: sender.address?.wire ?? [], before: before, after: sender.shownParameters)
+        case .quarantine(let reason):
+            made.note(.quarantined, after: reason)
+            guard made.wanted.quarantine == nil else { return }
+            made.wanted.quarantine = Array("quarantined by ".utf8) + made.filter + Array(": ".utf8) + reason
+        case .unusable: made.note(.notDone)
+        case .replaceBody: break
+        }
+    }
+
+    private func add(_ recipient: MilterRecipient, to wanted: inout MilterModifications) {
+        wanted.removedRecipients.removeAll { $0 == recipient.address }
+        if let i = wanted.addedRecipients.firstIndex(where: { $0.address == recipient.address }) {
+            wanted.addedRecipients[i] = recipient
+        } else {
+            wanted.addedRecipients.append(recipient)
+        }
     }
 
     func remove(_ address: MailAddress, from wanted: inout MilterModifications) {
-        wanted.addedRecipients.removeAll { $0 == address }
+        wanted.addedRecipients.removeAll { $0.address == address }
         if !wanted.removedRecipients.contains(address) { wanted.removedRecipients.append(address) }
     }
 
@@ -74,10 +96,91 @@ extension MilterChain {
             context.metrics.results.add(.modify)
             note(.modified, link, "changed the message: " + parts.joined(separator: ", "))
         }
+        noteIgnored(message, of: link)
         for case .quarantine(let reason) in message.changes {
             context.metrics.results.add(.quarantine)
             note(.quarantined, link, "asks for quarantine: " + String(decoding: reason, as: UTF8.self))
             break
         }
+    }
+
+    /// Parameters of a wish that mean nothing here, or are none.
+    private func noteIgnored(_ message: MilterLinkMessage, of link: MilterLink) {
+        for change in message.changes {
+            let (ignored, subject): ([UInt8], [UInt8])
+            switch change {
+            case .addRecipient(let wish): (ignored, subject) = (wish.ignored, wish.address.wire)
+            case .changeSender(let wish): (ignored, subject) = (wish.ignored, wish.address?.wire ?? [])
+            case .quarantine, .addHeader, .insertHeader, .changeHeader, .replaceBody, .removeRecipient, .unusable:
+                continue
+            }
+            guard !ignored.isEmpty else { continue }
+            let words = String(decoding: ignored, as: UTF8.self)
+            note(.noted, link, "gave parameters that are not honoured: \(words)", subject: subject)
+        }
+    }
+}
+
+/// One filter's wishes as they are being done.
+private struct MadeChanges {
+    var header: MilterHeader
+    var wanted: MilterModifications
+    /// The sender as the client gave it.
+    let sender: [UInt8]
+    let filter: [UInt8]
+    let isSpaced: Bool
+    /// Of the header.
+    private(set) var fields = 0
+    private(set) var changes: [FilterChange] = []
+    private(set) var count = 0
+
+    init(_ header: MilterHeader, _ wanted: MilterModifications, _ sender: [UInt8], _ link: MilterLink) {
+        self.header = header
+        self.wanted = wanted
+        self.sender = sender
+        filter = link.server.name
+        isSpaced = link.session.keepsLeadingSpace
+    }
+
+    mutating func noteField(
+        _ kind: FilterChange.Kind, _ name: [UInt8], _ index: Int = 0, before: [UInt8] = [], after: [UInt8] = []
+    ) {
+        fields += 1
+        note(kind, name: name, index: index, before: before, after: after)
+    }
+
+    mutating func note(
+        _ kind: FilterChange.Kind, name: [UInt8] = [], index: Int = 0, before: [UInt8] = [], after: [UInt8] = []
+    ) {
+        count += 1
+        guard changes.count < FilterChange.changesMax else { return }
+        changes.append(
+            FilterChange(filter: filter, kind: kind, name: name, index: index, before: before, after: after))
+    }
+}
+
+extension MilterRecipient {
+    /// As a client would have written them.
+    fileprivate var shownParameters: [UInt8] {
+        var words: [String] = []
+        let names: [(DSNNotify, String)] = [
+            (.never, "NEVER"), (.success, "SUCCESS"), (.failure, "FAILURE"), (.delay, "DELAY"),
+        ]
+        let asked = names.filter { recipient.notify.contains($0.0) }.map(\.1)
+        if !asked.isEmpty { words.append("NOTIFY=" + asked.joined(separator: ",")) }
+        if let orcpt = recipient.orcpt { words.append("ORCPT=" + String(decoding: orcpt, as: UTF8.self)) }
+        return Array(words.joined(separator: " ").utf8)
+    }
+}
+
+extension MilterSender {
+    fileprivate var shownParameters: [UInt8] {
+        var words: [String] = []
+        if let ret { words.append(ret == .full ? "RET=FULL" : "RET=HDRS") }
+        if let envid { words.append("ENVID=" + String(decoding: envid, as: UTF8.self)) }
+        if isEightBit { words.append("BODY=8BITMIME") }
+        if smtpUTF8 { words.append("SMTPUTF8") }
+        if requireTLS { words.append("REQUIRETLS") }
+        return Array(words.joined(separator: " ").utf8)
     }
 }

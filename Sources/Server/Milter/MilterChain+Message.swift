@@ -132,6 +132,8 @@ extension MilterChain {
         header = MilterHeader([])
         content = MilterContent()
         modifications = MilterModifications()
+        changes = []
+        changeCount = 0
     }
 
     // MARK: What becomes of it
@@ -207,6 +209,8 @@ extension MilterChain {
             let made = modifications.body?.isEmpty == false ? header.bytesBeforeBody : header.bytes
             if header.isChanged || made.count != header.octets { modifications.header = made }
             outcome.modifications = modifications
+            outcome.changes = changes
+            outcome.changeCount = changeCount
         }
         outcome.events = takeEvents()
         endParts()

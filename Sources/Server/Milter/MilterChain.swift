@@ -1,6 +1,7 @@
 import Base
+import Ledger
 package import Policy
-import Protocols
+package import Protocols
 import Reactor
 import Telemetry
 
@@ -24,8 +25,9 @@ package final class MilterChain {
     let links: [MilterLink]
     /// Numbers transactions, so that an answer to an old question is not taken for one to a new.
     private var serial: UInt64 = 0
-    private var mailFacts: MilterMail?
+    private(set) var mailFacts: MilterMail?
     private var currentRecipient: [UInt8] = []
+    private var currentRoute = MilterRoute()
 
     // The message; see MilterChain+Message.
     var header = MilterHeader([])
@@ -36,6 +38,9 @@ package final class MilterChain {
     var isSpread = false
     var keptOctets = 0
     var modifications = MilterModifications()
+    /// What was changed so far, for `explain`; bounded by `FilterChange.changesMax`.
+    var changes: [FilterChange] = []
+    var changeCount = 0
     /// What was decided before the end.
     var decided: MilterVerdict?
     var outcomeWaiter: ((MilterOutcome) -> Void)?
@@ -140,11 +145,12 @@ package final class MilterChain {
 
     /// At RCPT, one at a time. Filters the recipient's domain does not want are not told.
     package func recipient(
-        _ address: [UInt8], parameters: [[UInt8]] = [], filters: DomainDefense.Milters = .all,
-        _ completion: @escaping (MilterVerdict) -> Void
+        _ address: [UInt8], parameters: [[UInt8]] = [], route: MilterRoute = MilterRoute(),
+        filters: DomainDefense.Milters = .all, _ completion: @escaping (MilterVerdict) -> Void
     ) {
         if let decided { return completion(decided) }
         currentRecipient = address
+        currentRoute = route
         tellRecipient(0, RecipientQuestion(address, parameters, filters, serial), completion)
     }
 
@@ -246,12 +252,91 @@ package final class MilterChain {
         return links.contains { $0.part != .out } ? .proceed : .accept
     }
 
+    // MARK: Other commands
+
+    /// A command that is none, at any time: the filters that want such are told, and may give it another refusal than it
+    /// has anyway. nil: none did.
+    package func unknown(_ line: [UInt8], _ completion: @escaping (Reply?) -> Void) {
+        tellUnknown(0, line, serial, completion)
+    }
+
+    private func tellUnknown(
+        _ i: Int, _ line: [UInt8], _ current: UInt64, _ completion: @escaping (Reply?) -> Void
+    ) {
+        guard i < links.count else { return completion(nil) }
+        let link = links[i]
+        // One that failed in this transaction, or is through with it, is left alone.
+        guard link.part != .broken, link.part != .discarding else {
+            return tellUnknown(i + 1, line, current, completion)
+        }
+        // In a transaction a new connection would know nothing of it.
+        if link.part == .envelope { return askUnknown(link, i, line, current, completion) }
+        link.prepare { [weak self] prepared in
+            guard let self, serial == current else { return }
+            if case .failed(let failure) = prepared {
+                return unknownFailed(link, failure, i, line, current, completion)
+            }
+            if let answer = link.sessionAnswer, answer != .proceed {
+                return unknownAnswered(link, answer, i, line, current, completion)
+            }
+            askUnknown(link, i, line, current, completion)
+        }
+    }
+
+    private func askUnknown(
+        _ link: MilterLink, _ i: Int, _ line: [UInt8], _ current: UInt64, _ completion: @escaping (Reply?) -> Void
+    ) {
+        guard link.session.wantsUnknown else { return tellUnknown(i + 1, line, current, completion) }
+        link.session.macros = macros
+        link.ask(.envelope, { $0.unknown(line) }) { [weak self] answer in
+            guard let self, serial == current else { return }
+            switch answer {
+            case .answer(let word): unknownAnswered(link, word, i, line, current, completion)
+            case .failed(let failure): unknownFailed(link, failure, i, line, current, completion)
+            }
+        }
+    }
+
+    private func unknownAnswered(
+        _ link: MilterLink, _ answer: MilterAnswer, _ i: Int, _ line: [UInt8], _ current: UInt64,
+        _ completion: @escaping (Reply?) -> Void
+    ) {
+        // To throw a command away, or to accept it, means nothing: it stays refused.
+        switch answer {
+        case .proceed, .skip, .accept, .discard: tellUnknown(i + 1, line, current, completion)
+        case .reject, .tempfail, .shutdown, .reply:
+            guard case .refuse(let reply) = verdict(answer, of: link, about: []) else { return completion(nil) }
+            completion(reply)
+        }
+    }
+
+    private func unknownFailed(
+        _ link: MilterLink, _ failure: MilterFailure, _ i: Int, _ line: [UInt8], _ current: UInt64,
+        _ completion: @escaping (Reply?) -> Void
+    ) {
+        count(failure, of: link)
+        if link.part == .envelope {
+            link.drop()
+            link.part = link.server.onFailure == .accept ? .out : .broken
+            link.brokenBy = failure
+            if link.server.onFailure == .accept { noteAway(link, failure) }
+        }
+        tellUnknown(i + 1, line, current, completion)
+    }
+
+    /// The reverse lookup has ended, and `facts` says how: filters that wait for it are told of the client.
+    package func named() {
+        facts.isNamed = true
+        for link in links { link.named() }
+    }
+
     /// The transaction is over without a message, or the message was refused elsewhere.
     package func abort() {
         serial &+= 1
         mailFacts = nil
         messageID = []
         currentRecipient = []
+        currentRoute = MilterRoute()
         decided = nil
         outcomeWaiter = nil
         endParts()
@@ -377,16 +462,29 @@ package final class MilterChain {
         if facts.clientPort > 0 { m["{client_port}"] = Array("\(facts.clientPort)".utf8) }
         m["_"] =
             facts.connectName + (facts.clientName.isEmpty || address.isEmpty ? [] : Array(" [".utf8) + address + [0x5D])
-        if let local = facts.localAddress { m["{if_addr}"] = Array("\(local)".utf8) }
+        if let local = facts.localAddress {
+            m["{if_addr}"] = Array("\(local)".utf8)
+            m["{if_name}"] = facts.hostname
+            m["{daemon_addr}"] = Array("\(local)".utf8)
+        }
+        if facts.localPort > 0 { m["{daemon_port}"] = Array("\(facts.localPort)".utf8) }
         m["{tls_version}"] = facts.tlsVersion
         m["{cipher}"] = facts.cipher
+        if facts.cipherBits > 0 { m["{cipher_bits}"] = Array("\(facts.cipherBits)".utf8) }
+        m["{cert_subject}"] = facts.certificateSubject
+        m["{cert_issuer}"] = facts.certificateIssuer
         m["i"] = messageID
         if let mailFacts {
             m["{mail_addr}"] = mailFacts.sender
             m["{auth_authen}"] = mailFacts.authenticated
             m["{auth_type}"] = mailFacts.mechanism
+            m["{auth_author}"] = mailFacts.author
+            m["{mail_host}"] = mailFacts.route.host
+            m["{mail_mailer}"] = mailFacts.route.mailer
         }
         m["{rcpt_addr}"] = currentRecipient
+        m["{rcpt_host}"] = currentRoute.host
+        m["{rcpt_mailer}"] = currentRoute.mailer
         return m
     }
 }

@@ -20,15 +20,22 @@ package struct MilterConnectFacts: Sendable, Equatable {
     /// What the address pointed to, verified or not.
     package var clientPointer: [UInt8] = []
     package var resolved = Resolved.fail
+    /// False: the reverse name is being looked up, and nothing is said to a new filter until `MilterChain.named`.
+    package var isNamed = true
     /// nil: a Unix socket.
     package var clientAddress: IPAddress?
     package var clientPort: UInt16 = 0
     /// Our end of the connection.
     package var localAddress: IPAddress?
+    package var localPort: UInt16 = 0
     package var helo: [UInt8] = []
     /// Empty: no TLS.
     package var tlsVersion: [UInt8] = []
     package var cipher: [UInt8] = []
+    package var cipherBits = 0
+    /// Of the client's certificate; empty: it showed none.
+    package var certificateSubject: [UInt8] = []
+    package var certificateIssuer: [UInt8] = []
     /// When the connection was opened, for the events' times.
     package var began = Instant(nanoseconds: 0)
 
@@ -53,6 +60,25 @@ package struct MilterMail: Sendable, Equatable {
     /// Who logged in; empty: nobody.
     package var authenticated: [UInt8] = []
     package var mechanism: [UInt8] = []
+    /// For whom the message was submitted (MAIL's AUTH); empty: not said.
+    package var author: [UInt8] = []
+    /// Where mail for the sender would go.
+    package var route = MilterRoute()
 
     package init(sender: [UInt8]) { self.sender = sender }
+}
+
+/// Where mail for an address goes, as `{mail_mailer}`, `{rcpt_host}` and their kind say it.
+package struct MilterRoute: Sendable, Equatable {
+    /// The domain it is sent to, or this host's name; empty: not known.
+    package var host: [UInt8] = []
+    /// `local`: it is kept here; `smtp`: it goes on.
+    package var mailer: [UInt8] = []
+
+    package init() {}
+
+    package init(_ host: [UInt8], isLocal: Bool) {
+        self.host = host
+        mailer = Array((isLocal ? "local" : "smtp").utf8)
+    }
 }

@@ -28,7 +28,8 @@ struct MilterLinkMessage {
         case .addHeader(let name, let value), .insertHeader(_, let name, let value),
             .changeHeader(_, let name, let value):
             changedOctets += name.count + value.count
-        case .quarantine, .addRecipient, .removeRecipient, .changeSender, .unusable: break
+        case .addRecipient(let wish): changedOctets += wish.ignored.count + (wish.recipient.orcpt?.count ?? 0)
+        case .quarantine, .removeRecipient, .changeSender, .unusable: break
         }
         changes.append(change)
         return changes.count <= limits.changesMax && changedOctets <= limits.headerMax
@@ -93,9 +94,11 @@ extension MilterLink {
         let body = chain.content
         let wantsBody = session.wantsBody && !message.skipsBody
         if wantsBody, message.cursor < body.end {
-            let n = min(MilterSession.bodyPieceMax, body.end - message.cursor)
-            // Whole pieces while more is to come: fewer questions.
-            guard n == MilterSession.bodyPieceMax || body.isComplete else { return false }
+            let n = min(session.bodyPieceMax, body.end - message.cursor)
+            // Whole pieces while more is to come: fewer questions. Of large ones as much as comes before the client waits.
+            guard n >= min(session.bodyPieceMax, chain.context.limits.bufferMax) || body.isComplete else {
+                return false
+            }
             let start = message.cursor - body.base
             message.cursor += n
             guard start >= 0 else {

@@ -43,6 +43,8 @@ final class MilterLink: ConnectionDriver {
     /// What it said to the connection, which holds for the session, or to HELO, which holds until the next one.
     private(set) var sessionAnswer: MilterAnswer?
     private var answersConnect = false
+    /// It is negotiated, and waits for the client's name.
+    private var awaitsName = false
     /// The connection was made for an earlier message.
     private(set) var isReused = false
 
@@ -90,6 +92,7 @@ final class MilterLink: ConnectionDriver {
         saidHelo = nil
         sessionAnswer = nil
         answersConnect = false
+        awaitsName = false
         opening = .connecting
         guard context.health.mayTry(server, reactor.now) else { return endOpening(.failed(.resting)) }
         token = reactor.connect(
@@ -135,10 +138,20 @@ final class MilterLink: ConnectionDriver {
         then?(answer)
     }
 
+    /// The client's name is known.
+    func named() {
+        guard awaitsName else { return }
+        awaitsName = false
+        if opening == .negotiating { introduce() }
+    }
+
     /// CONNECT, then HELO, each once; HELO again when the client said another one, or said it under TLS.
     private func introduce() {
         guard let chain else { return }
         if opening == .negotiating {
+            // Negotiated, and nothing more to say before the reverse lookup has ended, which has a time limit of its own.
+            awaitsName = !chain.facts.isNamed
+            guard !awaitsName else { return }
             opening = .connect
             session.macros = chain.macros
             let facts = chain.facts
@@ -150,7 +163,10 @@ final class MilterLink: ConnectionDriver {
         }
         if opening == .open { isReused = true }
         let greeting = Greeting(chain.facts)
-        guard !answersConnect, saidHelo != greeting else { return endOpening(.answer(.proceed)) }
+        // A command before HELO may be why it is asked.
+        guard !answersConnect, !greeting.name.isEmpty, saidHelo != greeting else {
+            return endOpening(.answer(.proceed))
+        }
         opening = .helo
         saidHelo = greeting
         sessionAnswer = nil
@@ -166,7 +182,7 @@ final class MilterLink: ConnectionDriver {
             endOpening(answer)
         case .answer(.proceed), .answer(.skip):
             if opening == .connect { opening = .helo }
-            if opening == .helo, saidHelo == nil { return introduce() }
+            if opening == .helo, saidHelo == nil, chain?.facts.helo.isEmpty == false { return introduce() }
             endOpening(.answer(.proceed))
         case .answer(let verdict):
             sessionAnswer = verdict

@@ -1,3 +1,4 @@
+package import Ledger
 package import Policy
 package import Protocols
 
@@ -18,17 +19,12 @@ package enum MilterVerdict: Sendable, Equatable {
 /// Everything the filters want changed of one message, the later ones' wishes after the earlier ones'. Bounded: the header
 /// by `MilterLimits.headerMax`, the body by `bodyMax`, the recipients by `recipientsMax`.
 package struct MilterModifications: Sendable, Equatable {
-    package enum Sender: Sendable, Equatable {
-        case null
-        case mailbox(MailAddress)
-    }
-
     /// The header block with every change made, up to and with its empty line; nil: as it was given.
     package var header: [UInt8]?
     /// A body instead of the message's own; nil: as it was.
     package var body: [UInt8]?
-    package var sender: Sender?
-    package var addedRecipients: [MailAddress] = []
+    package var sender: MilterSender?
+    package var addedRecipients: [MilterRecipient] = []
     package var removedRecipients: [MailAddress] = []
     /// Why the message belongs in quarantine; nil: it does not. Printable, bounded.
     package var quarantine: [UInt8]?
@@ -48,6 +44,9 @@ package struct MilterOutcome: Sendable, Equatable {
     package var modifications = MilterModifications()
     /// What `explain` shows, of the whole transaction since MAIL.
     package var events: [DefenseEvent] = []
+    /// Each change that was made, the first `FilterChange.changesMax` of `changeCount`.
+    package var changes: [FilterChange] = []
+    package var changeCount = 0
 
     package init(verdict: MilterVerdict) { self.verdict = verdict }
 }

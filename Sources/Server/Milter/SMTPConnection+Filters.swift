@@ -12,31 +12,40 @@ extension SMTPConnection {
     /// Made at the first MAIL of a session whose listener has filters.
     private func filterChain() -> MilterChain? {
         if let chain { return chain }
-        let servers = loop.services.defense.settings.current.milters[listener.session.kind] ?? []
+        let servers = filterServers
         guard !servers.isEmpty else { return nil }
+        startNaming()
         let made = MilterChain(servers: servers, context: loop.filters, facts: filterFacts)
         made.onDrain = { [weak self] in self?.filtersDrained() }
         chain = made
         return made
     }
 
-    private var filterFacts: MilterConnectFacts {
+    var filterServers: [MilterServer] { loop.services.defense.settings.current.milters[listener.session.kind] ?? [] }
+
+    var filterFacts: MilterConnectFacts {
         var out = MilterConnectFacts()
         out.hostname = loop.services.hostname
         out.daemonName = Array(listener.label.text.utf8)
         out.clientAddress = client
         out.helo = session.heloName
         out.began = tally.began
-        if let reverse = lastClient?.client.known?.iprev { out.tell(reverse) }
+        out.isNamed = clientName?.isAsking != true
+        if let reverse = clientName?.result { out.tell(reverse) }
         guard let c = loop.reactor.connection(for: token) else { return out }
         // Behind a proxy the connection's ends are not the client's.
         if client?.bytes == c.peer.addressBytes {
             out.clientPort = c.peer.port
-            out.localAddress = IPAddress(bytes: c.local.addressBytes)
+            let local = c.local
+            out.localAddress = IPAddress(bytes: local.addressBytes)
+            out.localPort = local.port
         }
         if let tls = c.tlsInfo {
             out.tlsVersion = Array(tls.version.utf8)
             out.cipher = Array(tls.cipher.utf8)
+            out.cipherBits = tls.cipherBits
+            out.certificateSubject = Array((tls.peerCertificate?.subject ?? "").utf8)
+            out.certificateIssuer = Array((tls.peerCertificate?.issuer ?? "").utf8)
         }
         return out
     }
@@ -50,9 +59,11 @@ extension SMTPConnection {
         // HELO and TLS may have come since.
         chain.facts = filterFacts
         var mail = MilterMail(sender: sender)
-        if let size = session.declaredSize { mail.parameters = [Array("SIZE=\(size)".utf8)] }
+        mail.parameters = session.mailParameters
         mail.authenticated = session.authenticatedIdentity ?? []
         mail.mechanism = mechanism
+        mail.author = session.author
+        mail.route = address.map(route) ?? MilterRoute(loop.services.hostname, isLocal: true)
         let id = loop.ids.next(at: loop.reactor.wall)
         filterID = id
         mail.id = id.text
@@ -66,11 +77,25 @@ extension SMTPConnection {
         }
     }
 
+    private func route(of address: MailAddress) -> MilterRoute {
+        MilterRoute(address.domain, isLocal: directory.policy(ofDomain: address.domain) != nil)
+    }
+
+    /// A command that is none is refused, in the words of a filter that has any.
+    func askFilters(ofUnknown line: [UInt8], _ ticket: Ticket) {
+        guard let chain = filterChain() else { return answer(ticket, .accepted) }
+        chain.facts = filterFacts
+        chain.unknown(line) { [weak self] reply in
+            guard let self else { return }
+            give(ticket, reply.map { .refused(self.filtered($0, [])) } ?? .accepted)
+        }
+    }
+
     /// RCPT likewise.
     func askFilters(of address: MailAddress, then proceed: @escaping (SMTPConnection, MilterVerdict) -> Void) {
         guard let chain else { return proceed(self, .proceed) }
         let wanted = directory.policy(ofDomain: address.domain)?.defense.milters ?? .all
-        chain.recipient(address.wire, filters: wanted) { [weak self] verdict in
+        chain.recipient(address.wire, route: route(of: address), filters: wanted) { [weak self] verdict in
             guard let self else { return }
             proceed(self, verdict)
             self.pumpUnlessInTurn()
@@ -128,23 +153,14 @@ extension SMTPConnection {
         case .proceed, .accept:
             var judged = judged
             apply(outcome.modifications, to: &judged.message)
+            judged.record?.changes = outcome.changes
+            judged.record?.changeCount = outcome.changeCount
             guard !judged.message.isLost else {
                 return refuse(judged, StoreReplies.storeBusy, cause: "no room for the body a filter made")
             }
             guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
-            if judged.message.quarantine != nil, judged.message.leaves { return refuseToSend(judged) }
             store(judged)
         }
-    }
-
-    /// What a filter wants kept back must not leave, and there is no mailbox to keep it in: its sender is told.
-    private func refuseToSend(_ judged: JudgedMessage) {
-        let reason = judged.message.quarantine ?? []
-        let event = DefenseEvent(
-            .milter, .refused, subject: sender,
-            detail: "a filter wants it in quarantine, and it has recipients elsewhere: \(reason.shownText)")
-        let reply = Reply(550, EnhancedStatus(5, 7, 1), "A mail filter keeps the message from being sent")
-        refuse(judged, refusing(event, reply, message: judged.message.id), cause: "a filter keeps it back")
     }
 
     private func apply(_ changes: MilterModifications, to message: inout PendingMessage) {
@@ -152,19 +168,13 @@ extension SMTPConnection {
         if let header = changes.header { message.filteredHeader = header }
         if let bytes = changes.body { replaceBody(of: &message, with: bytes) }
         message.quarantine = changes.quarantine
-        switch changes.sender {
-        case .null:
-            message.envelope.sender = nil
-            sender = []
+        if let other = changes.sender {
+            other.apply(to: &message.envelope)
+            sender = other.address?.wire ?? []
             message.hasOtherSender = true
-        case .mailbox(let address):
-            message.envelope.sender = address
-            sender = address.wire
-            message.hasOtherSender = true
-        case nil: break
         }
         remove(changes.removedRecipients, from: &message)
-        for address in changes.addedRecipients { add(address, to: &message) }
+        for recipient in changes.addedRecipients { add(recipient.recipient, to: &message) }
         if changes.header != nil || changes.body != nil { renewSigning(of: &message, changes.body) }
     }
 
@@ -179,7 +189,8 @@ extension SMTPConnection {
     }
 
     /// A filter of ours may send a copy anywhere.
-    private func add(_ address: MailAddress, to message: inout PendingMessage) {
+    private func add(_ recipient: EnvelopeRecipient, to message: inout PendingMessage) {
+        let address = recipient.address
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: 0) {
         case .deliver(let accounts, let forwards):
             message.recipients.append(ResolvedRecipient(accounts: accounts, forwards: forwards))
@@ -190,7 +201,7 @@ extension SMTPConnection {
                     .milter, .noted, subject: address.wire, detail: "a filter added a recipient that takes no mail here"
                 ))
         }
-        message.envelope.recipients.append(EnvelopeRecipient(address: address))
+        message.envelope.recipients.append(recipient)
     }
 
     private func replaceBody(of message: inout PendingMessage, with bytes: [UInt8]) {
@@ -235,7 +246,7 @@ extension SMTPConnection {
 }
 
 extension MilterConnectFacts {
-    /// What reverse DNS came to, when an earlier message of the session had it looked up.
+    /// What reverse DNS came to.
     fileprivate mutating func tell(_ reverse: AuthResults.IPRev) {
         switch reverse.result {
         case .pass:

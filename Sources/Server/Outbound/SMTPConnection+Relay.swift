@@ -139,7 +139,7 @@ extension SMTPConnection {
 extension DeliveryService {
     /// Room for the message's jobs: then its rows begin as ours and skip the queue. The number of slots taken.
     func reserve(_ request: inout AcceptRequest, now: WallTime) -> Int {
-        guard let first = request.remote.first else { return 0 }
+        guard let first = request.remote.first, request.hold == nil else { return 0 }
         let jobs = AcceptedJobs.count(request.remote)
         guard scheduler.gate.tryReserve(jobs, site: first.site) else { return 0 }
         request.leasedTo = scheduler.gate.owner
@@ -153,6 +153,8 @@ extension DeliveryService {
         if !reports.isEmpty { scheduler.noteQueued(Array(reports), due: request.received) }
         guard !request.remote.isEmpty else { return }
         guard isStored else { return scheduler.gate.release(jobs) }
+        // Nothing is due before an operator says so.
+        guard request.hold == nil else { return }
         guard jobs > 0 else {
             return scheduler.noteQueued(Array(Set(request.remote.map(\.site))), due: request.received)
         }

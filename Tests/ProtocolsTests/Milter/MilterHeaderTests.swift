@@ -20,6 +20,21 @@ import Testing
         }
     }
 
+    @Test func aChangeSaysWhatItWas() {
+        var header = MilterHeader(Self.block.b)
+        var view = header.view()
+        func change(_ i: Int, _ name: String, _ value: String) -> MilterHeader.Change {
+            header.change(i, name.b, value.b, hasLeadingSpace: false, &view)
+        }
+        #expect(change(1, "subject", "new") == .changed(was: "hello".b))
+        #expect(change(1, "Subject", "newer") == .changed(was: "new".b))
+        #expect(change(2, "Received", "") == .removed(was: "two\n\tfolded".b))
+        #expect(change(2, "Received", "") == .nothing)
+        #expect(change(7, "Received", "") == .nothing)
+        #expect(change(2, "Received", "back") == .added)
+        #expect(change(1, "X-New", "x") == .added)
+    }
+
     @Test func isShownAsFiltersWant() {
         let header = MilterHeader(Self.block.b)
         let view = header.view()

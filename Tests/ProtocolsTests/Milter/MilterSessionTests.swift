@@ -16,7 +16,7 @@ import Testing
     @Test func offersVersionSix() {
         var session = MilterSession()
         session.negotiate()
-        #expect(session.takeOutput() == [0, 0, 0, 13, 0x4F, 0, 0, 0, 6, 0, 0, 1, 0xFF, 0, 0x1F, 0xF7, 0xFF])
+        #expect(session.takeOutput() == [0, 0, 0, 13, 0x4F, 0, 0, 0, 6, 0, 0, 1, 0xFF, 0x30, 0x1F, 0xF7, 0xFF])
         #expect(session.isWaiting)
         #expect(F.feed(&session, F.negotiation(steps: 0x10_0400)) == [.ready])
         #expect(session.keepsLeadingSpace)
@@ -27,7 +27,7 @@ import Testing
         (F.negotiation(version: 1), MilterProblem.version),
         (F.negotiation(actions: 0x200), .options),
         (F.negotiation(steps: 0x800), .options),
-        (F.negotiation(steps: 0x2000_0000), .options),
+        (F.negotiation(steps: 0x4000_0000), .options),
         (F.packet("O", [0, 0, 0, 6]), .badPacket),
         (F.packet("O", F.number(6) + F.number(0) + F.number(0) + [1, 2]), .badPacket),
         (F.packet("c"), .unexpected),
@@ -130,6 +130,38 @@ import Testing
         waits(session.endOfMessage())
     }
 
+    @Test func tellsOfCommandsThatAreNone() {
+        var session = F.ready()
+        #expect(session.wantsUnknown)
+        waits(session.unknown("FOO \0bar".b))
+        #expect(session.takeOutput() == F.packet("U", "FOO bar"))
+        #expect(F.feed(&session, F.packet("y", "500 5.5.1 No such thing")).count == 1)
+        for (steps, version, says) in [(0x100, 6, ""), (0, 2, ""), (0x2_0000, 6, "U")] as [(UInt32, UInt32, String)] {
+            session = F.ready(steps: steps, version: version)
+            #expect(session.wantsUnknown == !says.isEmpty)
+            waitsNot(session.unknown("FOO".b))
+            #expect(Self.letters(session.takeOutput()) == says)
+        }
+    }
+
+    /// Larger packets, both ways, where the filter takes them.
+    @Test(arguments: [(0, 65_535), (0x1000_0000, 262_143), (0x2000_0000, 1_048_575), (0x3000_0000, 1_048_575)])
+    func packetsAreAsLargeAsTheFilterTakes(_ steps: UInt32, _ octets: Int) {
+        var session = F.ready(steps: steps)
+        #expect(session.bodyPieceMax == octets)
+        waits(session.body([UInt8](repeating: 0x61, count: octets + 1).span))
+        #expect(session.takeOutput().count == 5 + octets)
+        _ = F.feed(&session, F.packet("c"))
+        waits(session.header("X".b, [UInt8](repeating: 0x61, count: octets * 2)))
+        #expect(session.takeOutput().count == 5 + octets)
+        _ = F.feed(&session, F.packet("c"))
+        _ = session.endOfMessage()
+        let piece = [UInt8](repeating: 0x62, count: octets)
+        #expect(F.feed(&session, F.packet("b", piece)) == [.change(.replaceBody(piece))])
+        #expect(
+            F.feed(&session, F.packet("b", [UInt8](repeating: 0x62, count: octets + 70_000))) == [.failed(.badPacket)])
+    }
+
     @Test func oldFiltersAreNotToldOfData() {
         var session = F.ready(version: 2)
         #expect(session.peerVersion == 2)
@@ -199,6 +231,8 @@ import Testing
         }
     }
 
+    private static func address(_ text: String) -> MailAddress { MailAddress(parsing: text.b)! }
+
     static let changes: [([UInt8], MilterChange)] = [
         (F.packet("q", "looks\r\nbad \u{7}"), .quarantine("looks bad ?".b)),
         (F.packet("h", "X-A", "b\n c"), .addHeader(name: "X-A".b, value: "b\n c".b)),
@@ -208,15 +242,16 @@ import Testing
         (F.packet("h", "X A", "b"), .unusable), (F.packet("h", "", "b"), .unusable),
         (F.packet("h", "X:A", "b"), .unusable), (F.packet("h", "X\nA", "b"), .unusable),
         (F.packet("b", "new\r\n\0body".b), .replaceBody("new\r\n\0body".b)), (F.packet("b"), .replaceBody([])),
-        (F.packet("+", "<C@Y.example>"), .addRecipient(MailAddress(localpart: "C".b, domain: "y.example".b))),
-        (F.packet("+", "c@y.example"), .addRecipient(MailAddress(localpart: "c".b, domain: "y.example".b))),
+        (F.packet("+", "<C@Y.example>"), .addRecipient(MilterRecipient(address("C@y.example")))),
+        (F.packet("+", "c@y.example"), .addRecipient(MilterRecipient(address("c@y.example")))),
         (
             F.packet("2", "<c@y.example>", "NOTIFY=NEVER"),
-            .addRecipient(MailAddress(localpart: "c".b, domain: "y.example".b))
+            .addRecipient(MilterRecipient(address("c@y.example"), parameters: "NOTIFY=NEVER".b))
         ),
+        (F.packet("2", "<c@y.example>"), .addRecipient(MilterRecipient(address("c@y.example")))),
         (F.packet("-", "<c@y.example>"), .removeRecipient(MailAddress(localpart: "c".b, domain: "y.example".b))),
-        (F.packet("e", "<>"), .changeSender(nil)),
-        (F.packet("e", "<c@y.example>", "SIZE=1"), .changeSender(MailAddress(localpart: "c".b, domain: "y.example".b))),
+        (F.packet("e", "<>"), .changeSender(MilterSender(nil))),
+        (F.packet("e", "<c@y.example>", "SIZE=1"), .changeSender(MilterSender(address("c@y.example")))),
         (F.packet("+", "<c@y.example>\r\nRCPT TO:<d@y.example>"), .unusable), (F.packet("+", "<>"), .unusable),
         (F.packet("+", "nobody at all"), .unusable),
     ]
@@ -234,6 +269,7 @@ import Testing
     @Test(arguments: [
         F.packet("h", "X-A".b), F.packet("h", "X-A\0b".b), F.packet("i", [0, 0]), F.packet("m", [0, 0, 0, 1]),
         F.packet("y", "550".b), F.packet("+"), F.packet("e", "a".b), F.packet("q", "x".b),
+        F.packet("2", "a@b\0NOTIFY".b),
     ])
     func cutPacketsFail(_ bytes: [UInt8]) {
         var session = F.ready()

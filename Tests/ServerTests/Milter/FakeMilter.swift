@@ -22,6 +22,7 @@ final class FakeMilter {
     /// The packets it got, without macros; a body as its length.
     private(set) var heard: [String] = []
     private(set) var macros: [String: String] = [:]
+    private(set) var macrosByStage: [String: [String: String]] = [:]
     private(set) var body: [UInt8] = []
     private(set) var headers: [String] = []
     private(set) var connections = 0
@@ -92,7 +93,10 @@ final class FakeMilter {
         let data = Array(packet.dropFirst())
         if letter == "D" {
             let texts = data.dropFirst().split(separator: 0, omittingEmptySubsequences: false).map(Self.text)
-            for i in stride(from: 0, to: texts.count - 1, by: 2) { macros[texts[i]] = texts[i + 1] }
+            for i in stride(from: 0, to: texts.count - 1, by: 2) {
+                macros[texts[i]] = texts[i + 1]
+                macrosByStage[Self.text(data[..<1]), default: [:]][texts[i]] = texts[i + 1]
+            }
             return
         }
         note(letter, data)
@@ -109,6 +113,7 @@ final class FakeMilter {
             return c.write(Self.packet("O", Self.number(6) + Self.number(0x1FF) + Self.number(steps)))
         }
         let silent: [Character: UInt32] = [
+            "U": 0x2_0000,
             "C": 0x1000, "H": 0x2000, "M": 0x4000, "R": 0x8000, "T": 0x10000, "N": 0x40000, "B": 0x80000, "L": 0x80,
         ]
         if letter == "A" || letter == "Q" || steps & (silent[letter] ?? 0) != 0 { return }

@@ -1,4 +1,5 @@
 import Base
+import Ledger
 import Policy
 import Protocols
 import Reactor
@@ -217,10 +218,28 @@ enum DomainFilters {
         let expected = "X-First: 1\r\nFrom: a@x.example\r\nSubject: [spam] hello\r\nX-Spam: yes\r\n\r\n"
         #expect(m.header == Array(expected.utf8))
         #expect(m.body == Array("new body\r\n".utf8))
-        #expect(m.addedRecipients == [MailAddress(parsing: Array("c@y.example".utf8))!])
+        #expect(m.addedRecipients.map(\.address) == [MailAddress(parsing: Array("c@y.example".utf8))!])
         #expect(m.removedRecipients == [MailAddress(parsing: Array("b@y.example".utf8))!])
-        #expect(m.sender == .mailbox(MailAddress(parsing: Array("bounce@x.example".utf8))!))
-        #expect(m.quarantine == Array("bad".utf8))
+        #expect(m.sender == MilterSender(MailAddress(parsing: Array("bounce@x.example".utf8))!))
+        #expect(m.quarantine == Array("quarantined by f0: bad".utf8))
+        func change(
+            _ kind: FilterChange.Kind, _ name: String = "", _ index: Int = 0, _ before: String = "",
+            _ after: String = ""
+        ) -> FilterChange {
+            FilterChange(
+                filter: Array("f0".utf8), kind: kind, name: Array(name.utf8), index: index,
+                before: Array(before.utf8), after: Array(after.utf8))
+        }
+        #expect(
+            outcome.changes == [
+                change(.fieldAdded, "X-Spam", 0, "", "yes"),
+                change(.fieldChanged, "Subject", 1, "hello", "[spam] hello"),
+                change(.fieldInserted, "X-First", 1, "", "1"), change(.recipientAdded, "c@y.example"),
+                change(.recipientRemoved, "b@y.example"),
+                change(.senderChanged, "bounce@x.example", 0, "a@x.example"),
+                change(.quarantined, "", 0, "", "bad"), change(.notDone), change(.bodyReplaced, "", 0, "", "10 octets"),
+            ])
+        #expect(outcome.changeCount == 9)
         #expect(outcome.events.map(\.effect) == [.modified, .quarantined])
         #expect(world.metrics.results.value(.quarantine) == 1)
         // Nothing of it is left for the next message.
