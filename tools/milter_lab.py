@@ -132,7 +132,7 @@ class MilterServer(Server):
         super().__init__(lab.options.bin, lab.findings, settings={"smtp.milters": filters}, keep=lab.options.keep,
                          show=lab.options.show, **options)
 
-    def send(self, data, to=(TO,), source="127.8.1.1", during=None, parameters="", port=None, login=False):
+    def send(self, data, to=(TO,), source="127.8.1.1", during=None, parameters="", rcpt="", port=None, login=False):
         """The replies to MAIL, RCPT… and the message; `during` is called when half of the message was sent."""
         with Client(port or self.port, source) as c:
             c.hello()
@@ -143,7 +143,7 @@ class MilterServer(Server):
             replies = [c.say(f"MAIL FROM:<{TO if login else SENDER}>{parameters}")]
             if replies[0].code != 250:
                 return replies
-            replies += [c.rcpt(r) for r in to]
+            replies += [c.say(f"RCPT TO:<{r}>{rcpt}") for r in to]
             if not any(r.code == 250 for r in replies[1:]):
                 return replies
             replies.append(c.say("DATA"))
@@ -544,7 +544,7 @@ def names(lab):
             s.reload(smtp__milters=[lab.entry(f.port, listeners=["submission"])])
             f.stages = {}
             s.taken(s.send(text("submitted"), source="127.8.7.1", port=s.users, login=True,
-                           parameters=" AUTH=boss@in.example BODY=8BITMIME SIZE=400")[-1], "mail of a user")
+                           parameters=" AUTH=boss@in.example BODY=8BITMIME SIZE=400", rcpt=" NOTIFY=NEVER")[-1], "mail of a user")
             h, m, r = (f.stages.get(k, {}) for k in "HMR")
             s.expect(h.get("{tls_version}", "").startswith("TLSv1") and h.get("{cipher}") and h.get("{cipher_bits}"),
                      "TLS is told at HELO", h)
@@ -559,6 +559,7 @@ def names(lab):
                      and c.get("{daemon_port}") == str(s.users) and c.get("{if_addr}") == "127.0.0.1"
                      and c.get("{if_name}") and c.get("j") and c.get("v"), "and what the listener is, at CONNECT", c)
             s.expect(b"BODY=8BITMIME" in (f.last("M") or b""), "MAIL has its parameters", f.last("M"))
+            s.expect(b"NOTIFY=NEVER" in (f.last("R") or b""), "RCPT too", f.last("R"))
     finally:
         dns.server.close()
 
@@ -629,7 +630,8 @@ def quarantine(lab):
             s.expect("quarantined by scripted: looks odd" in s.cli("queue", "list"), "queue list shows it")
             identifier = rows[0]["id"] if rows else None
             s.expect(message and message[1] == identifier, "under the id of the reply", reply)
-            s.explain(identifier, r"scripted asked for quarantine: looks odd", r"martlet queue release --id")
+            s.explain(identifier, r"<one@far\.example>: accept, in Queue \(held\)", r"<user@in\.example>: accept, in Junk",
+                      r"scripted asked for quarantine: looks odd", r"martlet queue release --id")
             time.sleep(1)
             s.expect(not sink.messages, "nothing was sent", sink.messages)
             s.stop()

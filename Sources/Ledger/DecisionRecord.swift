@@ -65,7 +65,7 @@ package struct DecisionRecord: Sendable {
         package var action: Disposition.Action
         /// The rule that decided for its domain; nil: none was asked (mail of our own for elsewhere).
         package var rule: Disposition.Rule?
-        /// Where it was put: `Inbox`, `Junk`; empty: it went to the queue, or nowhere.
+        /// Where it was put: `Inbox`, `Junk`, `Queue (held)`; empty: it went to the queue, or nowhere.
         package var folder: [UInt8]
 
         package init(

@@ -62,6 +62,17 @@ import Testing
         #expect(seen == ["250 2.1.5", "250 2.1.5", "500 5.5.1", "250 2.0.0", "250 2.1.5"])
     }
 
+    @Test func recipientsParametersAreToldAsTheyCame() {
+        let driver = Self.driver(asks: false, order: .oldestFirst) { _ in .accepted }
+        driver.feed("EHLO c.example\r\nMAIL FROM:<a@b.example>\r\n")
+        driver.settle()
+        driver.feed("RCPT TO:<x@y.example> ORCPT=rfc822;q@y NOTIFY=DELAY,SUCCESS\r\nRCPT TO:<z@y.example>\r\n")
+        let told = (0..<5).map { driver.session.recipientParameters(Ticket(value: $0)) }
+        #expect(told.flatMap { $0 } == ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;q@y"].map { Array($0.utf8) })
+        driver.settle()
+        #expect((0..<5).allSatisfy { driver.session.recipientParameters(Ticket(value: $0)).isEmpty })
+    }
+
     @Test func parametersAreToldAsTheyCame() {
         var told: [[UInt8]] = []
         var driver: SMTPTestDriver?

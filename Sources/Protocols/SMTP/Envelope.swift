@@ -13,6 +13,14 @@ package struct DSNNotify: OptionSet, Sendable, Hashable {
     package static let failure = DSNNotify(rawValue: 4)
     package static let delay = DSNNotify(rawValue: 8)
 
+    /// As NOTIFY's value is written; empty: not given.
+    package var text: String {
+        let names: [(DSNNotify, String)] = [
+            (.never, "NEVER"), (.success, "SUCCESS"), (.failure, "FAILURE"), (.delay, "DELAY"),
+        ]
+        return names.filter { contains($0.0) }.map(\.1).joined(separator: ",")
+    }
+
     /// For who is not to tell of success: what else was asked; nothing at all when that was all.
     package var withoutSuccess: DSNNotify {
         guard contains(.success) else { return self }

@@ -22,6 +22,12 @@ struct ReplyQueue {
         waitingCount += 1
     }
 
+    /// The recipient in question under `ticket`.
+    func recipient(of ticket: Ticket) -> EnvelopeRecipient? {
+        for case .waiting(ticket, let recipient) in slots { return recipient }
+        return nil
+    }
+
     /// False when no slot waits for `ticket`.
     mutating func fill(_ ticket: Ticket, refusal: Reply?) -> Bool {
         for i in slots.indices {

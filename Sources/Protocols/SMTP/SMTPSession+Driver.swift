@@ -30,4 +30,13 @@ extension SMTPSession {
         if let author = envelope.author { put("AUTH=", author) }
         return out
     }
+
+    /// RCPT's parameters, while its question is open, each as a client writes it.
+    package func recipientParameters(_ ticket: Ticket) -> [[UInt8]] {
+        guard let recipient = queue.recipient(of: ticket) else { return [] }
+        var out: [[UInt8]] = []
+        if !recipient.notify.isEmpty { out.append(Array("NOTIFY=\(recipient.notify.text)".utf8)) }
+        if let orcpt = recipient.orcpt { out.append(Array("ORCPT=".utf8) + orcpt) }
+        return out
+    }
 }

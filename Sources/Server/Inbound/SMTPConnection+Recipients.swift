@@ -219,7 +219,7 @@ extension SMTPConnection {
         guard let first = gate.first, case .filtering(let resolved) = first.stage else { return }
         let ticket = first.ticket
         gate[0].stage = .asked
-        askFilters(of: first.address) { connection, verdict in
+        askFilters(of: first.address, ticket) { connection, verdict in
             guard connection.gate.first?.ticket == ticket else { return }
             connection.gate[0].stage = .filtered(resolved, verdict)
             connection.advanceGate()

@@ -55,7 +55,8 @@ extension SMTPConnection {
             let isKept = !resolved.accounts.isEmpty && (decision.action == .accept || decision.action == .quarantine)
             let isJunk =
                 decision.quarantines(domain) || message.junk.contains(domain) || message.quarantine != nil
-            let folder = !isKept ? "" : isJunk ? "Junk" : "Inbox"
+            let isHeld = message.quarantine != nil && resolved.accounts.isEmpty
+            let folder = isHeld ? "Queue (held)" : !isKept ? "" : isJunk ? "Junk" : "Inbox"
             return DecisionRecord.Recipient(
                 address: recipient.address.wire, domain: domain, action: disposition?.action ?? decision.action,
                 rule: disposition?.rule, folder: Array(folder.utf8))

@@ -163,11 +163,7 @@ extension MilterRecipient {
     /// As a client would have written them.
     fileprivate var shownParameters: [UInt8] {
         var words: [String] = []
-        let names: [(DSNNotify, String)] = [
-            (.never, "NEVER"), (.success, "SUCCESS"), (.failure, "FAILURE"), (.delay, "DELAY"),
-        ]
-        let asked = names.filter { recipient.notify.contains($0.0) }.map(\.1)
-        if !asked.isEmpty { words.append("NOTIFY=" + asked.joined(separator: ",")) }
+        if !recipient.notify.isEmpty { words.append("NOTIFY=" + recipient.notify.text) }
         if let orcpt = recipient.orcpt { words.append("ORCPT=" + String(decoding: orcpt, as: UTF8.self)) }
         return Array(words.joined(separator: " ").utf8)
     }

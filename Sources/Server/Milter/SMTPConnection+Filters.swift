@@ -92,10 +92,14 @@ extension SMTPConnection {
     }
 
     /// RCPT likewise.
-    func askFilters(of address: MailAddress, then proceed: @escaping (SMTPConnection, MilterVerdict) -> Void) {
+    func askFilters(
+        of address: MailAddress, _ ticket: Ticket, then proceed: @escaping (SMTPConnection, MilterVerdict) -> Void
+    ) {
         guard let chain else { return proceed(self, .proceed) }
         let wanted = directory.policy(ofDomain: address.domain)?.defense.milters ?? .all
-        chain.recipient(address.wire, route: route(of: address), filters: wanted) { [weak self] verdict in
+        chain.recipient(
+            address.wire, parameters: session.recipientParameters(ticket), route: route(of: address), filters: wanted
+        ) { [weak self] verdict in
             guard let self else { return }
             proceed(self, verdict)
             self.pumpUnlessInTurn()
