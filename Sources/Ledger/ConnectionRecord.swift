@@ -2,11 +2,11 @@ package import Base
 package import Policy
 package import Protocols
 
-/// A session that ended without a message and was refused or misbehaved. Its id is drawn like a message's, so `explain`
-/// finds either.
+/// A session in which something was refused, or that misbehaved; or connections that were turned away before they were
+/// one. Its id is drawn like a message's, so `explain` finds either.
 package struct ConnectionRecord: Sendable, Hashable {
     package var id: MessageID
-    /// When it ended.
+    /// When it ended; of several connections, when the first came.
     package var time: WallTime
     package var session: SessionFacts
     /// Why it was refused or ended, for people: `too many errors`, `blocked`, `command timeout`.
@@ -21,6 +21,12 @@ package struct ConnectionRecord: Sendable, Hashable {
     package var iprev: AuthResults.IPRev?
     /// What defences did, in order; the first `DefenseEvent.eventsMax` are kept.
     package var events: [DefenseEvent] = []
+    /// How many connections were turned away alike and are told of by this record.
+    package var connections = 1
+    /// Where these came from, `192.0.2.0/24`; empty: one client, or several networks.
+    package var network: [UInt8] = []
+    /// Not in the ledger yet: the session goes on, or more may join these connections.
+    package var isOpen = false
 
     package init(id: MessageID, time: WallTime, session: SessionFacts, reason: [UInt8]) {
         self.id = id

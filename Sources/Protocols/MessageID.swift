@@ -11,6 +11,9 @@ package struct MessageID: Sendable, Hashable, Comparable {
 
     package static func < (a: MessageID, b: MessageID) -> Bool { a.rawValue < b.rawValue }
 
+    /// Of the loop that drew it, modulo 32.
+    package var loop: Int { Int(rawValue >> 16 & 31) }
+
     // Crockford's base 32: no I, L, O, U; sorts like the number.
     private static let alphabet: [UInt8] = Array("0123456789ABCDEFGHJKMNPQRSTVWXYZ".utf8)
 

@@ -179,6 +179,8 @@ final class Daemon {
             hostname: { hostname }, now: { SystemTime().wall() },
             certificateKeys: ControlHooks.certificateKeys(loaded.configuration))
         hooks.ledgerPath = loaded.configuration.ledgerPath
+        let loopHandles = loopHandles
+        hooks.openRecord = { loopHandles.openRecord($0) }
         hooks.queue = delivery.controlHooks
         hooks.defense = defense.hooks
         hooks.poison.folder = loaded.configuration.poisonFolder
@@ -202,6 +204,7 @@ final class Daemon {
         limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 4)
         let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
         let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
+        reactor.owner = loop
         try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
         if let operators = plan.operators { try openOperatorListeners(plan, operators, reactor) }
         let metrics = plan.services.metrics
@@ -215,7 +218,10 @@ final class Daemon {
         let handle = reactor.handle
         let thread = LoopThread.spawn("smtp-\(plan.index)") {
             // The listeners know their loop without owning it; this keeps it until the last turn.
-            withExtendedLifetime(loop) { reactor.run() }
+            withExtendedLifetime(loop) {
+                reactor.run()
+                loop.flushDigest()
+            }
         }
         return RunningLoop(handle: handle, thread: thread)
     }

@@ -2,7 +2,7 @@ package import Policy
 package import Telemetry
 
 package enum DefenseControlLabel: Int, MetricLabel {
-    case limit, greylist, tarpit, score, milter, pressure, poison
+    case limit, greylist, tarpit, score, milter, pressure, poison, proxy, directory, `protocol`, login, store
     package static var label: String { "control" }
 
     package init(_ control: DefenseEvent.Control) {
@@ -14,6 +14,11 @@ package enum DefenseControlLabel: Int, MetricLabel {
         case .milter: self = .milter
         case .pressure: self = .pressure
         case .poison: self = .poison
+        case .proxy: self = .proxy
+        case .directory: self = .directory
+        case .protocol: self = .protocol
+        case .login: self = .login
+        case .store: self = .store
         }
     }
 }
@@ -82,12 +87,14 @@ package struct DefenseMetrics: Sendable {
     /// Sessions whose client left before the answer that was held back.
     package let holdsAbandoned: Counter
     package let earlyTalkers: Counter
+    /// Refused connections told of by a record that stands for several.
+    package let summarised: Counter
     package let listHits: LabeledCounter<ListSignLabel>
     package let scores: Histogram
 
     package init(_ r: Registry) {
         events = r.counter(
-            "martlet_defense_events_total", "What defences did or noted, by control and effect.",
+            "martlet_defense_events_total", "What defences and other rules did or noted, by control and effect.",
             by: DefenseControlLabel.self, DefenseEffectLabel.self)
         limits = r.counter(
             "martlet_limit_refusals_total", "Connections, messages, recipients and logins over a limit.",
@@ -100,6 +107,10 @@ package struct DefenseMetrics: Sendable {
             "martlet_tarpit_skipped_total", "Replies not held back because too many were, or under pressure.")
         holdsAbandoned = r.counter(
             "martlet_tarpit_abandoned_total", "Clients that left while their reply was held back.")
+        summarised = r.counter(
+            "martlet_refusals_summarised_total",
+            "Refused connections that share an id and a record with others of their network, because they came in a flood."
+        )
         earlyTalkers = r.counter("martlet_early_talkers_total", "Clients that spoke before the banner.")
         listHits = r.counter(
             "martlet_dns_list_hits_total", "Answers of DNS lists that name a client; broken: not an answer of a list.",

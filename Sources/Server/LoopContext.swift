@@ -42,8 +42,12 @@ final class LoopContext {
     var plans = QuestionPlans()
     let signingKeys = SigningKeyCache()
     let filters: MilterContext
-    /// How many refused connections a minute get a record of their own.
+    /// How many refused connections a second get a record of their own.
     var refusalRecords = RecordBudget()
+    /// Those beyond.
+    var refusalDigest = RefusalDigest()
+    /// Open sessions whose client was told their id, each once.
+    var explainable: [MessageID: Token] = [:]
 
     init(services: ServerServices, reactor: Reactor, loop: Int) {
         self.services = services
@@ -53,6 +57,20 @@ final class LoopContext {
         limits.bodyMax = services.messageOctetsMax
         filters = MilterContext(
             reactor: reactor, metrics: services.metrics.milter, log: services.log, limits: limits)
+    }
+}
+
+extension LoopContext {
+    /// What will be in the ledger under `id` some time, as it stands: of a session that is open, or of connections that
+    /// were refused just now. nil: it is there already, or not of this loop.
+    func openRecord(_ id: MessageID) -> ConnectionRecord? {
+        if let token = explainable[id] { return SMTPConnection.on(reactor, token)?.openRecord }
+        return refusalDigest.record(id)
+    }
+
+    /// What stands for several refused connections goes to the ledger.
+    func flushDigest() {
+        for record in refusalDigest.takeAll() { services.ledger?.record(LedgerRecord.connection(record).encoded()) }
     }
 }
 

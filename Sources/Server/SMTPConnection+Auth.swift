@@ -91,7 +91,12 @@ extension SMTPConnection {
         case .unavailable:
             fail(mechanism, .error)
             if !defense.isExempt { loop.services.defense.clients.loginUnavailable(client, now: loop.reactor.now) }
-            answered(ticket, .refused(StoreReplies.authUnavailable))
+            answered(
+                ticket,
+                .refused(
+                    refusing(
+                        .login, StoreReplies.authUnavailable, subject: triedUser,
+                        because: "the account could not be looked up just now")))
         }
     }
 
@@ -118,7 +123,10 @@ extension SMTPConnection {
         let domain = triedUser.lastIndex(of: ASCII.at).map { ASCII.lowercased(Array(triedUser[($0 + 1)...])) } ?? []
         let rules = loop.services.directory.current.policy(ofDomain: domain)?.defense.tarpit
         let delay = tarpitDelay(rules)
-        let refusal = Answer.refused(StoreReplies.badCredentials)
+        let refusal = Answer.refused(
+            refusing(
+                .login, StoreReplies.badCredentials, subject: triedUser,
+                because: "there is no such account, it is disabled, or the password is another"))
         if delay > 0, hold(ticket, refusal, of: triedUser, seconds: delay, isRecipient: false) {
             if let c = loop.reactor.connection(for: token) { armDeadline(c) }
             return

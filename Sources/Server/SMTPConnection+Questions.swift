@@ -22,7 +22,8 @@ struct ResolvedRecipient {
 /// What became of an address in the directory.
 enum DirectoryAnswer {
     case known(ResolvedRecipient)
-    case refused(RecipientResult, Reply)
+    /// With the reason, for the operator.
+    case refused(RecipientResult, Reply, String)
 }
 
 extension SMTPConnection {
@@ -47,7 +48,10 @@ extension SMTPConnection {
         if let identity = session.authenticatedIdentity {
             // RFC 6409 §6.1: a user sends as himself, or as an alias that is his.
             guard let address, maySend(as: address, identity) else {
-                return answer(ticket, .refused(StoreReplies.senderNotOwned))
+                let reply = refusing(
+                    .directory, StoreReplies.senderNotOwned, subject: sender,
+                    because: "it is neither the address of the account that is logged in nor an alias of it")
+                return answer(ticket, .refused(reply))
             }
         }
         if let deaths = body.beginEnvelope(client: client, helo: session.heloName, sender: sender) {
@@ -78,19 +82,32 @@ extension SMTPConnection {
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: declared) {
         case .deliver(let accounts, let forwards):
             if let most = directory.policy(ofDomain: address.domain)?.maxMessageSize, declared > most {
-                return .refused(.rejected, StoreReplies.tooLargeForRecipient)
+                return .refused(
+                    .rejected, StoreReplies.tooLargeForRecipient,
+                    "SIZE=\(declared) was announced, max_message_size of the domain is \(most)")
             }
             if !forwards.isEmpty, wantsSeal(address.domain) { body.extraHashes = [ARCSealer.bodyKey] }
             return .known(ResolvedRecipient(accounts: accounts, forwards: forwards))
         case .notLocal:
             return clientIsTrusted
-                ? .known(ResolvedRecipient(isRemote: true)) : .refused(.relayDenied, StoreReplies.relayDenied)
-        case .unknown: return .refused(.unknown, StoreReplies.unknownRecipient)
-        case .disabled: return .refused(.rejected, StoreReplies.disabledRecipient)
+                ? .known(ResolvedRecipient(isRemote: true))
+                : .refused(
+                    .relayDenied, StoreReplies.relayDenied,
+                    "the domain is not served here; the client is not logged in and not in smtp.relay_networks")
+        case .unknown: return Self.unknown
+        case .disabled: return .refused(.rejected, StoreReplies.disabledRecipient, "the account is disabled")
         case .overQuota(let how):
-            return .refused(how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how))
-        case .aliasLoop: return .refused(.deferred, StoreReplies.aliasLoop)
+            return .refused(
+                how == .temporary ? .deferred : .rejected, StoreReplies.overQuota(how),
+                "the message does not fit into the quota of the mailbox")
+        case .aliasLoop:
+            return .refused(.deferred, StoreReplies.aliasLoop, "aliases lead to each other, or through too many others")
         }
+    }
+
+    private static var unknown: DirectoryAnswer {
+        .refused(
+            .unknown, StoreReplies.unknownRecipient, "the domain has no mailbox, alias or catch-all for it")
     }
 
     func accept(_ recipient: ResolvedRecipient) -> Answer {
@@ -101,13 +118,13 @@ extension SMTPConnection {
 
     /// A report goes on to the sender of the forwarded message, be he elsewhere or here.
     private func bounce(to first: [UInt8]) -> DirectoryAnswer {
-        guard let at = first.lastIndex(of: ASCII.at) else { return .refused(.unknown, StoreReplies.unknownRecipient) }
+        guard let at = first.lastIndex(of: ASCII.at) else { return Self.unknown }
         let domain = ASCII.lowercased(Array(first[(at + 1)...]))
         switch directory.resolve(localpart: Array(first[..<at]), domain: domain, declaredSize: 0) {
         case .notLocal: return .known(ResolvedRecipient(bouncesTo: first))
         case .deliver(let accounts, let forwards):
             return .known(ResolvedRecipient(accounts: accounts, forwards: forwards))
-        case .unknown, .disabled, .overQuota, .aliasLoop: return .refused(.unknown, StoreReplies.unknownRecipient)
+        case .unknown, .disabled, .overQuota, .aliasLoop: return Self.unknown
         }
     }
 
@@ -125,6 +142,7 @@ extension SMTPConnection {
         tally.refusedRecipients += 1
         tally.refusal = reply
         loop.services.log.info("recipient_refused") {
+            $0.add("id", defense.id.text)
             $0.add("peer", peer)
             $0.add("reply", Int(reply.code))
             $0.add("reason", reply.text)

@@ -82,10 +82,11 @@ final class SMTPConnection: ConnectionDriver {
         isKnownByAddress = client.isKnown
         peer = client.address.map { Array($0.description.utf8) } ?? []
         peerAddress = client.address?.bytes ?? []
-        defense = SessionDefense(isExempt: isExempt)
+        defense = SessionDefense(id: loop.ids.next(at: loop.reactor.wall), isExempt: isExempt)
         session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
         session.asksAboutUnknown =
             loop.services.defense.settings.current.milters[listener.session.kind]?.isEmpty == false
+        session.refusalID = defense.id
         let handle = loop.reactor.handle
         let token = c.token
         let assembler = BodyAssembler(gateway: loop.services.gateway, inlineMax: loop.services.inlineBodyMax) {
@@ -227,6 +228,7 @@ final class SMTPConnection: ConnectionDriver {
         }
         if session.isReceivingBody { loop.services.metrics.messages.add(listener.label, .aborted) }
         recordSession(c, reason)
+        if defense.hasRefused { loop.explainable[defense.id] = nil }
         session.peerClosed()
         body.discard()
     }
@@ -252,10 +254,10 @@ final class SMTPConnection: ConnectionDriver {
         if isInTurn { self.answer(ticket, answer) } else { answered(ticket, answer) }
     }
 
-    func stored(_ ticket: Ticket, _ result: Result<MessageID, StoreError>) {
+    func stored(_ ticket: Ticket, _ message: MessageID, _ result: Result<MessageID, StoreError>) {
         switch result {
         case .success(let id): answered(ticket, .stored(id))
-        case .failure(let error): answered(ticket, .refused(StoreReplies.refusal(error)))
+        case .failure(let error): answered(ticket, .refused(StoreReplies.refusal(error).explained(by: message)))
         }
     }
 
@@ -281,6 +283,8 @@ final class SMTPConnection: ConnectionDriver {
     }
 
     private func runEffects(_ c: Connection) {
+        // Before what follows them is looked at.
+        if session.hasRefusals { noteRefusals() }
         while let effect = session.nextEffect() {
             switch effect {
             case .ask(let question, let ticket): ask(question, ticket)
@@ -316,6 +320,7 @@ final class SMTPConnection: ConnectionDriver {
             tally.commands += 1
             if codeClass >= 4 { tally.rejected += 1 }
         }
+        if session.hasRefusals { noteRefusals() }
         guard session.hasOutput else { return }
         c.write(session.takeOutput())
     }

@@ -801,9 +801,8 @@ def test_rate_of_messages_is_limited_as_configured_now(_, binary):
         read_replies(f, 1)
         code, identifier, _, reply = told(f)
         assert code == 451 and identifier, reply
-        # What a session did is recorded when it ends.
+        explained(s, identifier, "still open", "limit")
         f.close(), c.close()
-        explained(s, identifier, "limit")
         reconfigure(s, smtp__rate_limit={"messages_per_minute": 0})
         assert envelope(s, "127.1.0.1", "alice@e2e.test")[0] == 250
 
@@ -892,11 +891,164 @@ def test_a_trusted_proxy_names_the_client(_, binary):
         assert told(f)[0] == 250
         assert b"[192.0.2.7]" in s.received("proxied-1")
         _, f = reached(s, "127.1.1.1", header, port)
-        assert f.readline().startswith(b"421 ")
+        code, identifier, _, reply = told(f)
+        assert code == 421 and identifier, reply
         try:
             assert f.readline() == b""
         except ConnectionResetError:
             pass  # What it sent was never read.
+        explained(s, identifier, "closed by proxy: untrusted", r"127\.1\.1\.1", "smtp.proxy_networks has to name it")
+        for bad in (b"EHLO h.example\r\n", b"PROXY TCP4 1.2.3.4\r\n"):
+            _, f = reached(s, "127.1.0.1", bad, port)
+            code, identifier, _, reply = told(f)
+            assert code == 421 and identifier, reply
+            explained(s, identifier, "closed by proxy: malformed", r"127\.1\.0\.1")
+        # One that says nothing is told when its time is over.
+        _, f = reached(s, "127.1.0.2", port=port)
+        code, identifier, _, reply = told(f)
+        assert code == 421 and identifier, reply
+        explained(s, identifier, "closed by proxy: timeout", r"127\.1\.0\.2")
+
+
+def session_of(s, identifier):
+    """What `explain --json` has of a session."""
+    return json.loads(s.cli("explain", identifier, "--json").stdout)["session"]
+
+
+def test_a_refusal_is_explained_while_its_session_goes_on(s):
+    records = r"martlet_ledger_records_total"
+    s.cli("account", "disable", "bob@e2e.test")
+    c, f = reached(s, "127.2.0.1")
+    told(f)
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+    read_replies(f, 2)
+    before = s.metric(records)
+    ids = []
+    for to, code, *words in (
+            ("nobody@e2e.test", 550, "directory refused <nobody@e2e.test>", "no mailbox, alias or catch-all",
+             "martlet account add nobody@e2e.test"),
+            ("x@other.example", 550, "directory refused <x@other.example>", "smtp.relay_networks"),
+            ("bob@e2e.test", 550, "directory refused <bob@e2e.test>: the account is disabled", "martlet account enable"),
+            ("no address", 501, "protocol refused: the answer to RCPT", "501 5.1.3")):
+        c.sendall(f"RCPT TO:<{to}>\r\n".encode())
+        seen, identifier, _, reply = told(f)
+        assert seen == code and identifier, reply
+        explained(s, identifier, "still open", *words)
+        ids.append(identifier)
+    assert len(set(ids)) == 1, "one id for a session"
+    session = session_of(s, ids[0])
+    assert session["open"] and len(session["events"]) == 4 and session["rejected_commands"] == 4, session
+    assert session["refused_recipients"] == 3 and session["client"]["ip"] == "127.2.0.1", session
+    # What comes in between has no part in it, and a message that is taken has its own id.
+    c.sendall(b"RCPT TO:<alice@e2e.test>\r\nDATA\r\n")
+    assert [r[:3] for r in read_replies(f, 2)] == ["250", "354"]
+    c.sendall(message("explained-1") + b".\r\n")
+    assert told(f)[0] == 250
+    assert s.metric(records) - before <= 1, "an open session is in no file"
+    c.sendall(b"BLAH\r\n")
+    assert told(f)[1] == ids[0]
+    c.sendall(b"QUIT\r\n")
+    assert told(f)[0] == 221 and f.readline() == b""
+    explained(s, ids[0], "ended at", "nobody@e2e.test", "Command not recognised")
+    session = session_of(s, ids[0])
+    assert not session["open"] and session["rejected_commands"] == 5, session
+
+
+def test_refusals_of_a_session_come_to_one_record(_, binary):
+    count = 3_000
+    with Server(binary, smtp__max_errors=10_000) as s:
+        c, f = reached(s)
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+        read_replies(f, 2)
+        ids = set()
+        for _ in range(count // 100):
+            c.sendall(b"".join(b"RCPT TO:<no-%d@e2e.test>\r\n" % i for i in range(100)))
+            ids.update(told(f)[1] for _ in range(100))
+        assert len(ids) == 1
+        identifier = ids.pop()
+        assert session_of(s, identifier)["refused_recipients"] == count
+        # What a defence does later still finds room.
+        reconfigure(s, smtp__rate_limit={"recipients_per_minute": 1})
+        c.sendall(b"RCPT TO:<alice@e2e.test>\r\n" * 3)
+        codes = [told(f)[0] for _ in range(3)]
+        assert codes[-1] == 451, codes
+        explained(s, identifier, "still open", "deferred by limit", "recipients_per_minute")
+        c.close(), f.close()
+        explained(s, identifier, "ended at")
+        session = session_of(s, identifier)
+        assert session["refused_recipients"] >= count and len(session["events"]) <= 32, session
+        assert s.metric("martlet_ledger_records_total") == 1
+
+
+def test_logins_and_senders_that_are_refused_are_explained(s):
+    c = smtplib.SMTP("127.0.0.1", s.submission)
+    with c:
+        c.starttls()
+        c.ehlo()
+        code, text = c.docmd("MAIL FROM:<alice@e2e.test>")
+        assert code == 530, text
+        identifier = re.search(r"\(([0-9A-Z]{13})\)$", text.decode())[1]
+        explained(s, identifier, "protocol refused: the answer to MAIL", "log in where users submit")
+        code, text = c.docmd("AUTH PLAIN " + base64.b64encode(b"\0alice@e2e.test\0wrong").decode())
+        assert code == 535 and identifier in text.decode(), text
+        explained(s, identifier, "login refused <alice@e2e.test>", "martlet account password alice@e2e.test")
+        c.login("alice@e2e.test", PASSWORD)
+        code, text = c.docmd("MAIL FROM:<bob@e2e.test>")
+        assert code == 553 and identifier in text.decode(), text
+        explained(s, identifier, "directory refused <bob@e2e.test>", "martlet alias add bob@e2e.test alice@e2e.test")
+
+
+def test_a_held_session_is_explained_and_released_by_its_id(s):
+    s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=30")
+    c, f = reached(s, "127.2.1.1")
+    told(f)
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+    read_replies(f, 2)
+    for i in range(3):
+        c.sendall(b"RCPT TO:<nobody@e2e.test>\r\n")
+        code, identifier, _, reply = told(f)
+        assert code == 550 and identifier, reply
+    c.sendall(b"RCPT TO:<nobody-else@e2e.test>\r\n")
+    deadline = time.monotonic() + 10
+    while s.metric("martlet_tarpit_held_sessions") == 0 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    explained(s, identifier, "still open", "held back for", "tarpit slowed <nobody@e2e.test>", "nobody-else@e2e.test")
+    assert b"127.2.1.1" in s.cli("tarpit", "list").stdout
+    s.cli("tarpit", "release", "--id", identifier)
+    assert b"127.2.1.1" not in s.cli("tarpit", "list").stdout
+    c.close(), f.close()
+
+
+def test_a_flood_of_refusals_is_explained(_, binary):
+    with Server(binary, smtp__max_connections_per_ip=1) as s:
+        held = reached(s, "127.2.0.1")
+        assert told(held[1])[0] == 220
+        summarised, ids = 0, []
+        for _ in range(30):
+            if summarised > 0:
+                break
+            before = len(ids)
+            waiting = [reached(s, "127.2.0.1") for _ in range(300)]
+            for c, f in waiting:
+                code, identifier, _, reply = told(f)
+                assert code == 421 and identifier, reply
+                ids.append(identifier)
+                f.close(), c.close()
+            summarised = s.metric("martlet_refusals_summarised_total")
+        assert summarised > 0, "no flood: fewer than 50 a second"
+        shared = max(set(ids), key=ids.count)
+        assert ids.count(shared) > 1
+        # At once, and when its record is written.
+        explained(s, shared, "connections of 127.2.0.0/24 refused", "limit", "this record stands for all of them")
+        deadline = time.monotonic() + 10
+        while session_of(s, shared)["open"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        session = session_of(s, shared)
+        assert not session["open"] and session["connections"] == ids.count(shared), session
+        assert session["network"] == "127.2.0.0/24", session
+        assert s.metric("martlet_ledger_records_total") == len(set(ids)), "one record for each id"
+        s.cli("limits", "release", "--id", shared)
 
 
 def test_top_shows_the_server(s):

@@ -121,6 +121,52 @@ struct DefenseEventTests {
         #expect(explanation.summary.contains("refused by \(control.rawValue): because"))
     }
 
+    @Test func aDefenceDecidesBeforeAPlainRule() throws {
+        let plain = DefenseEvent(.directory, .refused, subject: Array("no@example.org".utf8), detail: "no mailbox")
+        let events = [plain, DefenseEvent(.greylist, .deferred, detail: "new"), plain]
+        let explanation = try #require(Explanation.make([.connection(connection(events, commands: 5))]))
+        #expect(explanation.summary.contains("deferred by greylist: new"))
+        let only = try #require(Explanation.make([.connection(connection([plain], commands: 5))]))
+        #expect(only.summary.contains("refused by directory: no mailbox"))
+        // It says nothing of a message that was refused afterwards.
+        var random = RandomRecords(seed: 6)
+        var decision = random.decision()
+        decision.action = .reject
+        decision.events = [plain]
+        #expect(try #require(Explanation.make([.decision(decision)])).summary.contains("directory") == false)
+    }
+
+    @Test(arguments: ["5.1.1", "5.2.1", "4.2.2", "5.2.3", "4.4.6", "5.7.1"])
+    func aRecipientThatIsNotTakenHasItsOwnRemedy(status: String) throws {
+        let n = status.split(separator: ".").compactMap { UInt8($0) }
+        let reply = Reply(550, EnhancedStatus(n[0], UInt16(n[1]), UInt16(n[2])), "no")
+        let event = DefenseEvent(
+            .directory, .refused, subject: Array("bob@example.org".utf8), detail: "because", reply: reply)
+        let remedy = try #require(Explanation.make([.connection(connection([event], commands: 3))])?.remedies.first)
+        let words = [
+            "5.1.1": "account add bob@example.org", "5.2.1": "account enable bob@example.org",
+            "4.2.2": "set example.org quota_refusal", "5.2.3": "set example.org max_message_size",
+            "4.4.6": "alias list",
+            "5.7.1": "domain add example.org",
+        ]
+        #expect(remedy.contains(words[status] ?? "?"))
+    }
+
+    @Test func aSessionThatIsOpenIsSaidToBe() throws {
+        var record = connection([DefenseEvent(.directory, .refused, detail: "no mailbox")], commands: 3)
+        record.isOpen = true
+        #expect(try text(.connection(record)).contains("session of 192.0.2.7, still open at"))
+    }
+
+    @Test func theLastRecordOfAnIDHasItAll() throws {
+        var (first, last) = (connection([], commands: 3), connection([], commands: 9))
+        first.rejectedCommands = 1
+        last.rejectedCommands = 2
+        let lines = try #require(Explanation.make([.connection(first), .connection(last)])).lines
+        #expect(lines.contains { $0.contains("9 commands, 2 of them rejected") })
+        #expect(!lines.contains { $0.contains("3 commands") })
+    }
+
     @Test func whatHelpsMostComesFirst() throws {
         let events = [
             DefenseEvent(.tarpit, .slowed, detail: "2 s"), DefenseEvent(.score, .refused, detail: "9 of 8"),

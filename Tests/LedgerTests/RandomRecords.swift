@@ -264,6 +264,8 @@ struct RandomRecords {
         out.elapsedMicroseconds = random.next()
         out.iprev = maybe { $0.iprev() }
         out.events = list(6) { $0.event() }
+        out.connections = pick([1, count()])
+        out.network = bytes()
         return out
     }
 

@@ -60,6 +60,38 @@ import Testing
         #expect((json["attempts"] as? [Any])?.isEmpty == true)
     }
 
+    /// What a loop says of a session that is open comes before what is written down.
+    @Test func anOpenSessionIsExplainedAsItStands() throws {
+        let id = Self.id(3)
+        let peer = IPAddress(v4: 203, 0, 113, 5)
+        var record = ConnectionRecord(
+            id: id, time: WallTime(seconds: Self.now), session: SessionFacts(listener: Array("mx".utf8), peer: peer),
+            reason: Array("the session goes on".utf8))
+        record.commands = 4
+        record.events = [
+            DefenseEvent(.directory, .refused, subject: Array("no@example.org".utf8), detail: "no mailbox")
+        ]
+        record.isOpen = true
+        let f = try fixture(10)
+        var hooks = ControlHooks(
+            reload: { ControlAnswer() }, status: { [] }, hostname: { "mx.example" },
+            now: { WallTime(seconds: Self.now) })
+        hooks.ledgerPath = f.configuration.ledgerPath
+        hooks.openRecord = { [record] in $0 == id ? record : nil }
+        let records = ControlService.records(of: id, hooks)
+        #expect(records.count == 1 && records.lastConnection == record)
+        let value = String(decoding: ControlService.explained(id, records, [], .json).output, as: UTF8.self)
+        let json = try #require(try JSONSerialization.jsonObject(with: Data(value.utf8)) as? [String: Any])
+        let session = try #require(json["session"] as? [String: Any])
+        #expect(session["open"] as? Bool == true)
+        #expect((json["summary"] as? String)?.contains("still open") == true)
+        let text = String(decoding: ControlService.explained(id, records, [], .text).output, as: UTF8.self)
+        #expect(text.contains("directory refused <no@example.org>: no mailbox"))
+        // Of others, what is written down.
+        #expect(ControlService.records(of: Self.id(4), hooks).count == 1)
+        #expect(ControlService.records(of: Self.id(99), hooks).isEmpty)
+    }
+
     @Test func anUnknownIDIsSaidToBeUnknown() throws {
         let f = try fixture(1)
         #expect(f.run(.explain(Self.id(99))) == ExitStatus.failure)

@@ -35,6 +35,7 @@ import Testing
         let client = Client()
         var refusals: [ProxiedConnection.Refusal] = []
         private var port: UInt16 = 0
+        static let said = Array("421 4.7.0 no, and why (0001)\r\n".utf8)
 
         init(_ proxies: [String] = ["192.0.2.0/24"]) throws {
             var limits = ReactorLimits()
@@ -42,8 +43,13 @@ import Testing
             reactor = Reactor(io: SimBackend(network: network), time: time, limits: limits)
             networks = ProxyNetworks(proxies.compactMap { IPNetwork($0) })
             port = try reactor.listen(.inet(SocketAddress(bytes: [127, 0, 0, 1], port: 0))) { [unowned self] c in
-                ProxiedConnection(c, networks: networks, refused: { [unowned self] kind, _ in refusals.append(kind) }) {
-                    [unowned self] c, header in
+                ProxiedConnection(
+                    c, networks: networks,
+                    refused: { [unowned self] _, kind, _ in
+                        refusals.append(kind)
+                        return Self.said
+                    }
+                ) { [unowned self] c, header in
                     client.origin = header.origin
                     return client
                 }

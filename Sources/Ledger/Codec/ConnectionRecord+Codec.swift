@@ -15,6 +15,8 @@ extension ConnectionRecord {
         e.number(7, elapsedMicroseconds)
         if let iprev { e.iprev(8, iprev) }
         e.events(9, events)
+        if connections != 1 { e.number(10, connections) }
+        if !network.isEmpty { e.text(11, network) }
         return e.out
     }
 
@@ -35,6 +37,8 @@ extension ConnectionRecord {
             case 7: elapsedMicroseconds = field.number
             case 8: iprev = inner.iprev()
             case 9: if events.count < DefenseEvent.eventsMax { events += inner.event().map { [$0] } ?? [] }
+            case 10: connections = field.int
+            case 11: network = d.text(field)
             default: break
             }
         }

@@ -15,8 +15,11 @@ enum DefenseText {
         return out
     }
 
-    /// The event that decided what became of a session: the last one by which the client lost something.
-    static func decisive(_ events: [DefenseEvent]) -> DefenseEvent? { events.last { loss($0.effect) } }
+    /// The event that decided what became of a session: the last one by which the client lost something, a defence's
+    /// before any other.
+    static func decisive(_ events: [DefenseEvent]) -> DefenseEvent? {
+        events.last { loss($0.effect) && !$0.control.isPlain } ?? events.last { loss($0.effect) }
+    }
 
     private static func loss(_ effect: DefenseEvent.Effect) -> Bool {
         switch effect {
@@ -27,7 +30,9 @@ enum DefenseText {
 
     /// Whether `event` may have led to `action`: of a message that was taken, a recipient that was refused says nothing.
     static func fits(_ event: DefenseEvent, _ action: Disposition.Action) -> Bool {
-        switch action {
+        // That was before the end of data.
+        if event.control.isPlain { return false }
+        return switch action {
         case .accept: event.effect == .discarded
         case .quarantine: event.effect == .quarantined
         case .postpone: event.effect == .deferred || event.effect == .closed
@@ -55,6 +60,7 @@ enum DefenseText {
     }
 
     private static func remedies(_ event: DefenseEvent, _ session: SessionFacts, _ id: String) -> [String] {
+        if event.control.isPlain { return PlainRemedies.of(event, session) }
         let client = session.peer?.description ?? "ADDRESS"
         let domain = self.domain(event)
         switch event.control {
@@ -103,6 +109,12 @@ enum DefenseText {
                 "`martlet poison list` and `martlet poison show ID` show what was set aside, `martlet poison release ID` "
                     + "delivers it unchecked; please report what ended the process"
             ]
+        case .proxy:
+            return [
+                "if \(client) is a proxy of yours, smtp.proxy_networks has to name it, and it has to send a PROXY header "
+                    + "first; clients belong on a listener without proxy_protocol. `martlet reload` takes the change"
+            ]
+        case .directory, .protocol, .login, .store: return []
         }
     }
 

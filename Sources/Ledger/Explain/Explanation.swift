@@ -37,12 +37,10 @@ package struct Explanation: Sendable, Hashable {
         var out = Explanation(
             summary: "\(first.id.shownText): delivery attempts; the decision is not recorded any more")
         for record in records {
-            switch record {
-            case .decision(let decision): out.add(decision)
-            case .connection(let connection): out.add(connection)
-            case .attempt: break
-            }
+            if case .decision(let decision) = record { out.add(decision) }
         }
+        // The last one has it all.
+        if let connection = records.lastConnection { out.add(connection) }
         let attempts = records.compactMap { record in
             if case .attempt(let attempt) = record { attempt } else { nil }
         }
@@ -72,10 +70,17 @@ package struct Explanation: Sendable, Hashable {
         let peer = record.session.peer?.description ?? "a client"
         let time = ShownText.utc(record.time)
         let decisive = DefenseText.decisive(record.events)
-        if record.commands == 0, decisive?.effect == .closed || decisive?.effect == .refused {
+        if record.connections != 1 {
+            let from = record.network.isEmpty ? "several networks" : record.network.shownText
+            summary =
+                "\(record.id.shownText): \(record.connections) connections of \(from) refused from \(time) on, within "
+                + ShownText.duration(record.elapsedMicroseconds)
+        } else if record.commands == 0, decisive?.effect == .closed || decisive?.effect == .refused {
             summary = "\(record.id.shownText): connection of \(peer) refused at \(time), before its first command"
+        } else if record.isOpen {
+            summary = "\(record.id.shownText): session of \(peer), still open at \(time)"
         } else {
-            summary = "\(record.id.shownText): session of \(peer) ended at \(time) without a message"
+            summary = "\(record.id.shownText): session of \(peer) ended at \(time), something was refused in it"
         }
         if let decisive { summary += ", \(DefenseText.summary(decisive))" }
         var lines = ["reason: \(record.reason.shownText)"]
@@ -84,7 +89,7 @@ package struct Explanation: Sendable, Hashable {
             "\(record.commands) commands, \(record.rejectedCommands) of them rejected, "
                 + "\(record.refusedRecipients) recipients refused, \(ShownText.duration(record.elapsedMicroseconds))")
         add("What happened", lines)
-        add("Defence", DefenseText.lines(record.events))
+        add("Refusals and defence", DefenseText.lines(record.events))
         add("Who", Self.who(record.session) + (record.iprev.map { [CheckText.iprev($0)] } ?? []))
         remedies += DefenseText.remedies(record.events, record.session, record.id.shownText)
         if record.rejectedCommands > 0 || record.refusedRecipients > 0 {
@@ -102,5 +107,13 @@ package struct Explanation: Sendable, Hashable {
         }
         if !session.user.isEmpty { out.append("auth: \(session.user.shownText)") }
         return out
+    }
+}
+
+extension [LedgerRecord] {
+    /// What was written last of a session or of connections.
+    package var lastConnection: ConnectionRecord? {
+        for case .connection(let record) in reversed() { return record }
+        return nil
     }
 }

@@ -15,6 +15,8 @@ package struct DefenseEvent: Sendable, Hashable {
     package var afterMicroseconds: UInt64
 
     package static let eventsMax = 32
+    /// Of these may be of plain rules, so that they leave room for what defences did.
+    package static let plainEventsMax = 16
 
     package init(
         _ control: Control, _ effect: Effect, subject: [UInt8] = [], detail: String, reply: Reply? = nil,
@@ -28,7 +30,7 @@ package struct DefenseEvent: Sendable, Hashable {
         self.afterMicroseconds = afterMicroseconds
     }
 
-    /// Which defence.
+    /// Which defence, or which other rule refused.
     package enum Control: String, Sendable, Hashable, CaseIterable {
         /// A limit of connections, messages, recipients or failed logins.
         case limit
@@ -38,6 +40,23 @@ package struct DefenseEvent: Sendable, Hashable {
         case milter, pressure
         /// The message, or one like it, ended the process before.
         case poison
+        /// No header of a trusted proxy on a port that wants one.
+        case proxy
+        /// Whose address it is, and what that takes.
+        case directory
+        /// What the session itself answers: syntax, sequence, sizes, no login or no TLS yet.
+        case `protocol`
+        case login
+        /// What could not be checked or kept just now.
+        case store
+
+        /// A rule of mail as such: it turns away friends' mistakes as it does abuse, and any number in one session.
+        package var isPlain: Bool {
+            switch self {
+            case .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy: false
+            case .directory, .protocol, .login, .store: true
+            }
+        }
     }
 
     package enum Effect: String, Sendable, Hashable, CaseIterable {
@@ -57,5 +76,8 @@ package struct DefenseEvent: Sendable, Hashable {
         case discarded
         /// The message was changed.
         case modified
+
+        /// What a reply other than 2xx and 3xx comes to.
+        package init(of reply: Reply) { self = reply.code == 421 ? .closed : reply.code >= 500 ? .refused : .deferred }
     }
 }

@@ -18,6 +18,14 @@ package struct Reply: Sendable, Hashable {
 
     package var isPositive: Bool { code < 400 }
 
+    /// With the id that `explain` knows more under, at the end of the last line, which is cut to leave it whole.
+    package func explained(by id: MessageID) -> Reply {
+        let mark: [UInt8] = [ASCII.space, 0x28] + id.text + [0x29]
+        let line = text.lastIndex(of: ASCII.lf).map { $0 + 1 } ?? 0
+        let kept = text.prefix(line + Self.lineOctetsMax - mark.count)
+        return Reply(code: code, enhanced: enhanced, text: kept + mark)
+    }
+
     // RFC 5321 §4.5.3.1.5: a reply line is at most 512 octets with code and CRLF; this leaves room for both.
     private static let lineOctetsMax = 480
 

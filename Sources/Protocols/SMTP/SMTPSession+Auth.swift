@@ -86,7 +86,8 @@ extension SMTPSession {
     }
 
     private mutating func refused(_ refusal: Reply) {
-        failExchange(refusal)
+        sasl = .idle
+        pass(refusal)
         guard refusal.code >= 500 else { return }
         effects.append(.note(.authenticationFailed))
         authFailures += 1

@@ -113,7 +113,7 @@ extension SMTPSession {
         messageCount += 1
         switch answer {
         case .stored(let id): reply(StandardReplies.queued(id))
-        case .refused(let refusal): reply(refusal)
+        case .refused(let refusal): pass(refusal)
         case .accepted, .challenge, .authenticated: reply(StandardReplies.localError)
         }
     }

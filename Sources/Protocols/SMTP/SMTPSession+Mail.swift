@@ -39,7 +39,7 @@ extension SMTPSession {
             return reply(StandardReplies.senderOk)
         }
         transaction = nil
-        if case .refused(let refusal) = answer { reply(refusal) } else { reply(StandardReplies.localError) }
+        if case .refused(let refusal) = answer { pass(refusal) } else { reply(StandardReplies.localError) }
     }
 
     mutating func recipient(_ line: Span<UInt8>) {
@@ -82,7 +82,7 @@ extension SMTPSession {
         switch answer {
         case .accepted: refusal = nil
         case .refused(let reply): refusal = reply
-        case .challenge, .authenticated, .stored: refusal = StandardReplies.localError
+        case .challenge, .authenticated, .stored: refusal = explained(StandardReplies.localError, to: .rcpt)
         }
         guard queue.fill(ticket, refusal: refusal) else { return }
         outcomes.note(.rcpt, refusal ?? StandardReplies.recipientOk)

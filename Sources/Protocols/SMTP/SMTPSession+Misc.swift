@@ -47,7 +47,7 @@ extension SMTPSession {
         waiting = .nothing
         switch answer {
         case .accepted: reply(StandardReplies.cannotVerify)
-        case .refused(let refusal): reply(refusal)
+        case .refused(let refusal): pass(refusal)
         case .challenge, .authenticated, .stored: reply(StandardReplies.localError)
         }
     }
@@ -60,7 +60,7 @@ extension SMTPSession {
 
     mutating func answeredUnknown(_ answer: Answer, _ isKnown: Bool) {
         waiting = .nothing
-        if case .refused(let refusal) = answer { reply(refusal) } else { reply(Self.usualReply(isKnown)) }
+        if case .refused(let refusal) = answer { pass(refusal) } else { reply(Self.usualReply(isKnown)) }
     }
 
     private static func usualReply(_ isKnown: Bool) -> Reply {

@@ -1,8 +1,14 @@
 import Base
 
 extension SMTPSession {
-    /// Every reply passes here, so order and the error count do not depend on when answers come.
+    /// A reply in the session's own words; a refusal ends with the id that explains it.
     mutating func reply(_ reply: Reply) {
+        pass(reply.isPositive ? reply : explained(reply, to: running))
+    }
+
+    /// A reply in the words of the driver, who explains its refusals itself. Every reply passes here, so order and the
+    /// error count do not depend on when answers come.
+    mutating func pass(_ reply: Reply) {
         guard phase != .closed else { return }
         outcomes.note(running, reply)
         if queue.isEmpty { emit(reply) } else { queue.hold(reply) }
@@ -17,7 +23,7 @@ extension SMTPSession {
         errorWeight += reply.code < 550 || reply.code == 555 ? 5 : 1
         if errorWeight >= configuration.limits.errorWeight {
             effects.append(.note(.tooManyErrors))
-            StandardReplies.tooManyErrors.append(to: &output)
+            explained(StandardReplies.tooManyErrors, to: nil).append(to: &output)
             close(.tooManyErrors)
         }
     }
@@ -36,6 +42,14 @@ extension SMTPSession {
         if queue.isEmpty { blockedOnRecipients = false }
     }
 
+    /// With the id of the session's refusals, if it was given one, and kept for the driver's record.
+    mutating func explained(_ refusal: Reply, to verb: Verb?) -> Reply {
+        guard let refusalID, phase != .closed else { return refusal }
+        let told = refusal.explained(by: refusalID)
+        refusals.note(verb, told)
+        return told
+    }
+
     mutating func ask(_ question: Question) -> Ticket {
         lastTicket += 1
         let ticket = Ticket(value: lastTicket)
@@ -46,6 +60,8 @@ extension SMTPSession {
     /// A last reply, then the close.
     mutating func end(_ last: Reply, _ reason: SessionClose) {
         guard phase != .closed else { return }
+        // That the server stops is all there is to say of it.
+        let last = last.isPositive || reason == .shutdown ? last : explained(last, to: running)
         outcomes.note(running, last)
         // Replies that wait for answers will not come; the 421 speaks for them all (RFC 5321 §3.8).
         last.append(to: &output)

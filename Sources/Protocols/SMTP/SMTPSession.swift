@@ -25,6 +25,9 @@ package struct SMTPSession: ~Copyable {
     package let peer: SMTPPeer
     /// When the connection was opened.
     package let openedAt: Instant
+    /// What the session's own refusals end with; nil: nothing. Set before the first octet. An answer of the driver's that
+    /// refuses carries the id the driver gave it.
+    package var refusalID: MessageID?
 
     var phase = Phase.greeting
     var waiting = Waiting.nothing
@@ -50,6 +53,7 @@ package struct SMTPSession: ~Copyable {
     /// The command whose reply is due next; recipients in question count by themselves.
     var running: Verb?
     var outcomes = CommandOutcomes()
+    var refusals = SessionRefusals()
     var errorWeight = 0
     var authFailures = 0
     /// The driver wants to be asked about commands that are none; see `Question.unknown`.

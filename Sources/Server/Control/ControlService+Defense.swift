@@ -111,7 +111,7 @@ extension ControlService {
     /// What refused what the ledger has under `id`: the entries of its client, of greylisting those of its recipients.
     private func meant(by id: MessageID, _ kind: ControlDefense.Kind) -> [DefenseFilter] {
         guard !hooks.ledgerPath.isEmpty else { return [] }
-        for record in LedgerReader(path: hooks.ledgerPath).records(of: id) {
+        for record in Self.records(of: id, hooks) {
             let found: (session: SessionFacts, events: [DefenseEvent])
             switch record {
             case .connection(let record): found = (record.session, record.events)
@@ -121,10 +121,16 @@ extension ControlService {
             guard let peer = found.session.peer else { continue }
             if kind == .greylist { return greylisted(found.events, peer) }
             var filter = DefenseFilter()
-            filter.block = AddressBlock(peer, prefix: peer.bytes.count * 8)
+            filter.block = network(record) ?? AddressBlock(peer, prefix: peer.bytes.count * 8)
             return [filter]
         }
         return []
+    }
+
+    /// Of connections of one network that were refused together.
+    private func network(_ record: LedgerRecord) -> AddressBlock? {
+        guard case .connection(let record) = record, record.connections > 1 else { return nil }
+        return AddressBlock(String(decoding: record.network, as: UTF8.self))
     }
 
     /// One filter for each recipient that was put off: by the client's network or, where its domain was proven, by that,

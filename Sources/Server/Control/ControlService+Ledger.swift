@@ -1,8 +1,8 @@
 import Base
 import CEpoll
-import Ledger
+package import Ledger
 import Policy
-import Protocols
+package import Protocols
 import Store
 
 /// What the decision ledger is asked. It is read on a store thread, which may wait for the disk.
@@ -11,20 +11,18 @@ extension ControlService {
     private static let pieceOctets = 1 << 20
     /// A record is in the file this long after the reply, if not before.
     private static let settleMilliseconds: Int32 = 150
+    /// Few sessions last longer.
+    private static let sessionMilliseconds: Int64 = 3_600_000
 
     // MARK: explain
 
     func explain(_ id: MessageID, _ format: ControlFormat) -> ControlWork {
         let path = hooks.ledgerPath
-        let now = hooks.now()
+        let hooks = hooks
         guard !path.isEmpty else { return Self.noLedger }
+        let now = hooks.now()
         return .read { (session) throws(StoreError) in
-            let reader = LedgerReader(path: path)
-            var records = reader.records(of: id)
-            if records.isEmpty, now.microseconds / 1_000 - id.milliseconds < 5_000 {
-                _ = mt_poll_readable(-1, Self.settleMilliseconds)
-                records = reader.records(of: id)
-            }
+            let records = Self.records(of: id, hooks)
             var filter = QueueFilter()
             filter.message = id
             let before = QueueRowID(message: MessageID(rawValue: id.rawValue - 1), recipient: Int32.max)
@@ -33,14 +31,32 @@ extension ControlService {
                 Explanation.Pending(
                     recipient: $0.address, attempts: $0.attempts, next: $0.due, reason: $0.status)
             }
-            guard let explanation = Explanation.make(records, pending: pending) else { return Self.unknown(id) }
-            switch format {
-            case .text: return ControlAnswer(output: Array((explanation.lines.joined(separator: "\n") + "\n").utf8))
-            case .json:
-                let value = LedgerJSON.value(id, records, explanation, pending)
-                return ControlAnswer(output: value.bytes + [ASCII.lf])
-            }
+            return Self.explained(id, records, pending, format)
         }
+    }
+
+    package static func explained(
+        _ id: MessageID, _ records: [LedgerRecord], _ pending: [Explanation.Pending], _ format: ControlFormat
+    ) -> ControlAnswer {
+        guard let explanation = Explanation.make(records, pending: pending) else { return unknown(id) }
+        switch format {
+        case .text: return ControlAnswer(output: Array((explanation.lines.joined(separator: "\n") + "\n").utf8))
+        case .json:
+            let value = LedgerJSON.value(id, records, explanation, pending)
+            return ControlAnswer(output: value.bytes + [ASCII.lf])
+        }
+    }
+
+    /// Of a session that is still open, what there is to say of it now; otherwise what was written down.
+    package static func records(of id: MessageID, _ hooks: ControlHooks) -> [LedgerRecord] {
+        if let open = hooks.openRecord(id) { return [.connection(open)] }
+        let reader = LedgerReader(path: hooks.ledgerPath)
+        let records = reader.records(of: id)
+        // It may have been on its way to the file: the id of a session is as old as the session.
+        let age = hooks.now().microseconds / 1_000 - id.milliseconds
+        guard records.isEmpty, age < Self.sessionMilliseconds else { return records }
+        _ = mt_poll_readable(-1, Self.settleMilliseconds)
+        return reader.records(of: id)
     }
 
     private static let noLedger = ControlWork.done(

@@ -1,6 +1,7 @@
 package import Base
+package import Ledger
 import Policy
-import Protocols
+package import Protocols
 package import Store
 
 /// What an answer is made by. Jobs run on a store thread (through the gateway) or at once (with the store to oneself).
@@ -40,6 +41,8 @@ package struct ControlHooks: Sendable {
     package var defense = ControlDefenseHooks()
     /// The folder of the decision ledger; empty: there is none.
     package var ledgerPath = ""
+    /// What will come into the ledger under an id when its session has ended. Waits for a loop: not to be called on one.
+    package var openRecord: @Sendable (MessageID) -> ConnectionRecord? = { _ in nil }
 
     package init(
         reload: @escaping @Sendable () -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],

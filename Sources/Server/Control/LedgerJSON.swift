@@ -12,12 +12,9 @@ enum LedgerJSON {
             JSONMember("id", .text(ControlText.shown(id.text))), JSONMember("summary", .text(explanation.summary)),
         ]
         for record in records {
-            switch record {
-            case .decision(let decision): members.append(JSONMember("decision", self.decision(decision)))
-            case .connection(let connection): members.append(JSONMember("session", session(connection)))
-            case .attempt: break
-            }
+            if case .decision(let decision) = record { members.append(JSONMember("decision", self.decision(decision))) }
         }
+        if let connection = records.lastConnection { members.append(JSONMember("session", session(connection))) }
         let attempts = records.compactMap { record in
             if case .attempt(let attempt) = record { self.attempt(attempt) } else { nil }
         }
@@ -72,7 +69,8 @@ enum LedgerJSON {
             JSONMember("refused_recipients", .integer(record.refusedRecipients)),
             JSONMember("elapsed_us", number(record.elapsedMicroseconds)),
             JSONMember("iprev", record.iprev.map(iprev) ?? .null),
-            JSONMember("events", .array(record.events.map(event))),
+            JSONMember("events", .array(record.events.map(event))), JSONMember("open", .boolean(record.isOpen)),
+            JSONMember("connections", .integer(record.connections)), JSONMember("network", text(record.network)),
         ])
     }
 

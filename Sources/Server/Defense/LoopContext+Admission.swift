@@ -35,19 +35,14 @@ extension LoopContext {
     func proxied(_ c: Connection, _ listener: ListenerContext) -> (any ConnectionDriver)? {
         guard services.defense.proxies.contains(c.peer.addressBytes) else {
             services.metrics.connections.add(listener.label, .proxy)
-            c.refusal = ProxiedConnection.refusal
+            c.refusal = turnedAway(c, .untrusted, ProxiedConnection.untrustedReason, listener)
             return nil
         }
-        let peer = c.peer.ipText
         return ProxiedConnection(
             c, networks: services.defense.proxies,
-            refused: { [services] refusal, reason in
+            refused: { [unowned self] c, refusal, reason in
                 services.metrics.connections.add(listener.label, .proxy)
-                services.log.warning("proxy_refused") {
-                    $0.add("peer", peer)
-                    $0.add("refusal", refusal.rawValue)
-                    $0.add("reason", reason)
-                }
+                return turnedAway(c, refusal, reason, listener)
             },
             makeDriver: { [unowned self] c, header in
                 let proxy = IPAddress(bytes: c.peer.addressBytes)
@@ -62,25 +57,33 @@ extension LoopContext {
             })
     }
 
-    /// The line that says no, under an id while there are not too many of them: a flood must not fill the ledger.
+    private func turnedAway(
+        _ c: Connection, _ refusal: ProxiedConnection.Refusal, _ reason: String, _ listener: ListenerContext
+    ) -> [UInt8] {
+        let event = DefenseEvent(
+            .proxy, .closed, detail: "\(refusal.rawValue): \(reason)", reply: ProxiedConnection.refusal)
+        return recorded(event, IPAddress(bytes: c.peer.addressBytes), listener)
+    }
+
+    /// The line that says no, under an id. A flood must not fill the ledger: beyond so many a second those of a network
+    /// share an id and a record.
     private func recorded(_ event: DefenseEvent, _ client: IPAddress?, _ listener: ListenerContext) -> [UInt8] {
         var event = event
         services.metrics.defense.count(event)
         guard let reply = event.reply else { return [] }
         var line: [UInt8] = []
-        guard let ledger = services.ledger, refusalRecords.take(at: reactor.now) else {
+        guard let ledger = services.ledger else {
             reply.append(to: &line)
+            return line
+        }
+        guard refusalRecords.take(at: reactor.now) else {
+            (summarised(event, reply, client, listener) ?? reply).append(to: &line)
             return line
         }
         let id = ids.next(at: reactor.wall)
         let told = reply.explained(by: id)
         event.reply = told
-        var record = ConnectionRecord(
-            id: id, time: reactor.wall,
-            session: SessionFacts(listener: Array(listener.label.text.utf8), peer: client),
-            reason: Array("refused before its greeting".utf8))
-        record.reply = told
-        record.events = [event]
+        let record = ConnectionRecord(id: id, refused: event, client, listener, at: reactor.wall)
         ledger.record(LedgerRecord.connection(record).encoded())
         services.log.info("connection_refused") {
             $0.add("id", id.text)
@@ -91,12 +94,35 @@ extension LoopContext {
         told.append(to: &line)
         return line
     }
+
+    /// nil: there is no room for another kind of refusal.
+    private func summarised(
+        _ event: DefenseEvent, _ reply: Reply, _ client: IPAddress?, _ listener: ListenerContext
+    ) -> Reply? {
+        services.metrics.defense.summarised.add(1)
+        let wasEmpty = refusalDigest.isEmpty
+        let told = refusalDigest.add(event, reply, from: client, at: reactor.now) {
+            let id = ids.next(at: reactor.wall)
+            var event = event
+            event.reply = reply.explained(by: id)
+            return ConnectionRecord(id: id, refused: event, client, listener, at: reactor.wall)
+        }
+        if wasEmpty, !refusalDigest.isEmpty {
+            reactor.after(RefusalDigest.seconds) { [weak self] in self?.flushDigest() }
+        }
+        return told
+    }
 }
 
-extension Reply {
-    /// With the id that `explain` knows more under.
-    func explained(by id: MessageID) -> Reply {
-        Reply(code: code, enhanced: enhanced, text: text + [0x20, 0x28] + id.text + [0x29])
+extension ConnectionRecord {
+    fileprivate init(
+        id: MessageID, refused event: DefenseEvent, _ client: IPAddress?, _ listener: ListenerContext, at time: WallTime
+    ) {
+        self.init(
+            id: id, time: time, session: SessionFacts(listener: Array(listener.label.text.utf8), peer: client),
+            reason: Array("refused before its greeting".utf8))
+        reply = event.reply
+        events = [event]
     }
 }
 

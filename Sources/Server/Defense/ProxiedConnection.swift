@@ -16,16 +16,18 @@ package final class ProxiedConnection: ConnectionDriver {
     /// A proxy sends the header with the first segment.
     package static let waitSeconds = 5.0
 
-    package static let refusal = Array("421 4.7.0 This port is for a proxy; connection refused\r\n".utf8)
+    package static let refusal = Reply(
+        421, EnhancedStatus(4, 7, 0), "This port is for a proxy; connection refused")
+    package static let untrustedReason = "the client is not one of smtp.proxy_networks"
 
     private let isTrusted: Bool
     private let makeDriver: (Connection, ProxyHeader) -> any ConnectionDriver
-    private let refused: (Refusal, String) -> Void
+    private let refused: (Connection, Refusal, String) -> [UInt8]
 
     /// `makeDriver` is called once, with the connection at the point where the client's own octets begin; what it returns
-    /// gets `opened`. `refused` is for counting and logging: the connection has been told and is closing.
+    /// gets `opened`. `refused` counts, records, and gives the line that is said before the connection is closed.
     package init(
-        _ c: Connection, networks: ProxyNetworks, refused: @escaping (Refusal, String) -> Void,
+        _ c: Connection, networks: ProxyNetworks, refused: @escaping (Connection, Refusal, String) -> [UInt8],
         makeDriver: @escaping (Connection, ProxyHeader) -> any ConnectionDriver
     ) {
         isTrusted = networks.contains(c.peer.addressBytes)
@@ -35,7 +37,7 @@ package final class ProxiedConnection: ConnectionDriver {
 
     package func opened(_ c: Connection) {
         guard isTrusted else {
-            return refuse(c, .untrusted, "the client is not one of smtp.proxy_networks")
+            return refuse(c, .untrusted, Self.untrustedReason)
         }
         c.setDeadline(afterSeconds: Self.waitSeconds)
     }
@@ -65,8 +67,7 @@ package final class ProxiedConnection: ConnectionDriver {
 
     /// A proxy in front of the wrong port, or a client on a port meant for proxies: both should be able to tell.
     private func refuse(_ c: Connection, _ refusal: Refusal, _ reason: String) {
-        refused(refusal, reason)
-        c.write(Self.refusal)
+        c.write(refused(c, refusal, reason))
         c.closeAfterFlush()
     }
 }

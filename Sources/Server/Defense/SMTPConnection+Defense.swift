@@ -125,14 +125,55 @@ extension SMTPConnection {
     /// A refusal with the id under which it is explained: the session's, or the message's that it is about. Recorded,
     /// counted, logged.
     func refusing(_ event: DefenseEvent, _ reply: Reply, message: MessageID? = nil) -> Reply {
-        let id = message ?? defense.id ?? loop.ids.next(at: loop.reactor.wall)
-        if message == nil { defense.id = id }
-        let told = reply.explained(by: id)
+        if message == nil { beExplained() }
+        let told = reply.explained(by: message ?? defense.id)
         var event = event
         event.reply = told
         tally.refusal = told
         note(event)
         return told
+    }
+
+    /// The same by a plain rule, which has its own line in the log.
+    func refusing(
+        _ control: DefenseEvent.Control, _ reply: Reply, subject: [UInt8] = [], because detail: String
+    ) -> Reply {
+        beExplained()
+        let told = reply.explained(by: defense.id)
+        tally.refusal = told
+        record(DefenseEvent(control, DefenseEvent.Effect(of: reply), subject: subject, detail: detail, reply: told))
+        return told
+    }
+
+    /// Refusals in the session's own words since the last look.
+    func noteRefusals() {
+        session.drainRefusals { verb, reply in
+            beExplained()
+            tally.refusal = reply
+            record(
+                DefenseEvent(
+                    .protocol, DefenseEvent.Effect(of: reply), detail: Self.occasion(verb), reply: reply))
+        }
+    }
+
+    private static func occasion(_ verb: Verb?) -> String {
+        guard let verb else { return "the session came to its end, or a line was no command" }
+        return "the answer to \(VerbLabel(verb).text.uppercased())"
+    }
+
+    /// From now on the session's id finds something.
+    private func beExplained() {
+        guard !defense.hasRefused else { return }
+        defense.hasRefused = true
+        loop.explainable[defense.id] = token
+    }
+
+    /// Kept for the record and counted.
+    private func record(_ event: DefenseEvent) {
+        var event = event
+        event.afterMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
+        defense.add(event)
+        loop.services.metrics.defense.count(event)
     }
 
     /// One of these for a transaction is enough.
@@ -144,12 +185,9 @@ extension SMTPConnection {
     }
 
     func note(_ event: DefenseEvent) {
-        var event = event
-        event.afterMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
-        defense.add(event)
-        loop.services.metrics.defense.count(event)
+        record(event)
         loop.services.log.info("defense") {
-            $0.add("id", (defense.id ?? ownID)?.text ?? [])
+            $0.add("id", (defense.hasRefused ? defense.id : ownID)?.text ?? [])
             $0.add("peer", peer)
             $0.add("control", event.control.rawValue)
             $0.add("effect", event.effect.rawValue)

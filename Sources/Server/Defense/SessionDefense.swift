@@ -11,8 +11,10 @@ struct SessionDefense {
     var talkedEarly = false
     /// The answer that is kept back.
     var held: Held?
-    /// The id under which the session's refusals are explained; drawn with the first of them.
-    var id: MessageID?
+    /// The id under which the session's refusals are explained.
+    let id: MessageID
+    /// A client was told of it, so somebody may ask.
+    var hasRefused = false
     /// Of the session.
     private(set) var events: [DefenseEvent] = []
     /// Of the transaction.
@@ -36,7 +38,10 @@ struct SessionDefense {
             421, EnhancedStatus(4, 4, 2), "You ended your side before the answer, closing connection")
     }
 
-    init(isExempt: Bool) { self.isExempt = isExempt }
+    init(id: MessageID, isExempt: Bool) {
+        self.id = id
+        self.isExempt = isExempt
+    }
 
     mutating func beginTransaction() {
         transaction = []
@@ -45,10 +50,17 @@ struct SessionDefense {
     }
 
     mutating func add(_ event: DefenseEvent) {
-        if events.count < DefenseEvent.eventsMax { events.append(event) }
-        if transaction.count < DefenseEvent.eventsMax { transaction.append(event) }
+        Self.add(event, to: &events)
+        Self.add(event, to: &transaction)
     }
 
-    /// Whether anything was done that somebody may ask about.
-    var hasRefused: Bool { id != nil }
+    private static func add(_ event: DefenseEvent, to events: inout [DefenseEvent]) {
+        guard events.count < DefenseEvent.eventsMax else { return }
+        if event.control.isPlain,
+            events.lazy.filter({ $0.control.isPlain }).count >= DefenseEvent.plainEventsMax
+        {
+            return
+        }
+        events.append(event)
+    }
 }

@@ -50,8 +50,9 @@ extension SMTPConnection {
                 if let refusal = refusalByRate(of: current.address) { return .refused(refusal) }
                 switch look(up: current.address) {
                 case .known(let resolved): current.stage = .known(resolved)
-                case .refused(let result, let reply):
-                    return answerFailure(&current, refuse(result, reply), result)
+                case .refused(let result, let reply, let why):
+                    let told = refusing(.directory, reply, subject: current.address.wire, because: why)
+                    return answerFailure(&current, refuse(result, told), result)
                 }
             case .known(let resolved):
                 guard let step = weigh(current, resolved) else { return nil }

@@ -74,20 +74,12 @@ extension SMTPConnection {
 
     private var tlsInfo: TLSInfo? { loop.reactor.connection(for: token)?.tlsInfo }
 
-    /// A session that ended without a message although it asked for something and was refused.
+    /// A session that ended and was refused something, or came to nothing although it asked for something.
     func recordSession(_ c: Connection, _ reason: CloseReason) {
         guard let ledger = loop.services.ledger,
             defense.hasRefused || tally.messages == 0 && (tally.rejected > 0 || trouble != nil)
         else { return }
-        var record = ConnectionRecord(
-            id: defense.id ?? loop.ids.next(at: loop.reactor.wall), time: loop.reactor.wall, session: sessionFacts,
-            reason: Array((trouble.map { "\($0)" } ?? "\(reason)").utf8.prefix(200)))
-        record.reply = tally.refusal
-        record.commands = tally.commands
-        record.rejectedCommands = tally.rejected
-        record.refusedRecipients = tally.refusedRecipients
-        record.events = defense.events
-        record.elapsedMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
+        let record = sessionRecord(trouble.map { "\($0)" } ?? "\(reason)")
         loop.services.log.info("session_refused") {
             $0.add("id", record.id.text)
             $0.add("peer", peer)
@@ -95,6 +87,30 @@ extension SMTPConnection {
             $0.add("rejected", record.rejectedCommands)
         }
         ledger.record(LedgerRecord.connection(record).encoded())
+    }
+
+    private func sessionRecord(_ reason: String) -> ConnectionRecord {
+        var record = ConnectionRecord(
+            id: defense.id, time: loop.reactor.wall, session: sessionFacts, reason: Array(reason.utf8.prefix(200)))
+        record.reply = tally.refusal
+        record.commands = tally.commands
+        record.rejectedCommands = tally.rejected
+        record.refusedRecipients = tally.refusedRecipients
+        record.events = defense.events
+        record.elapsedMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
+        return record
+    }
+
+    /// The record as it would be if the session ended now, for who asks while it goes on.
+    var openRecord: ConnectionRecord {
+        var reason = "the session goes on"
+        if let held = defense.held {
+            let left = max(0, held.until.seconds(since: loop.reactor.now))
+            reason = "the session goes on, its next answer is held back for \(Int(left.rounded(.up))) s more"
+        }
+        var record = sessionRecord(reason)
+        record.isOpen = true
+        return record
     }
 }
 

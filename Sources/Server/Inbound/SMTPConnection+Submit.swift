@@ -18,11 +18,18 @@ extension SMTPConnection {
         let size = Int(clamping: envelope.actualSize)
         let taken = body.take()
         if let header = body.takeHeader() { preparedHeader = header }
-        guard !taken.isSpoilt else { return refuseMessage(ticket, StoreReplies.headerUnreadable) }
-        guard case .body(let content) = taken.outcome else { return refuseMessage(ticket, StoreReplies.storeBusy) }
+        guard !taken.isSpoilt else {
+            return refuseMessage(ticket, .protocol, StoreReplies.headerUnreadable, because: "the header cannot be read")
+        }
+        guard case .body(let content) = taken.outcome else {
+            return refuseMessage(ticket, .store, StoreReplies.storeBusy, because: "no room to keep the body")
+        }
         // A domain's own limit counts what really came, not what was announced.
         if let most = smallestLimit(envelope), size > most {
-            return refuseMessage(ticket, StoreReplies.tooLargeForRecipient)
+            return refuseMessage(
+                ticket, .directory, StoreReplies.tooLargeForRecipient,
+                because: "\(size) octets came, max_message_size of a recipient's domain is \(most)",
+                subject: largestRefused(envelope, size))
         }
         loop.services.metrics.bytesReceived.add(size)
         var message = PendingMessage(
@@ -44,12 +51,22 @@ extension SMTPConnection {
         envelope.recipients.compactMap { directory.policy(ofDomain: $0.address.domain)?.maxMessageSize }.min()
     }
 
+    /// The first recipient that takes no message of `size`.
+    private func largestRefused(_ envelope: Envelope, _ size: Int) -> [UInt8] {
+        envelope.recipients.first {
+            (directory.policy(ofDomain: $0.address.domain)?.maxMessageSize).map { size > $0 } ?? false
+        }?.address.wire ?? []
+    }
+
     /// Decides by what the checks came to. nil: they came to no end, which only a fault of ours explains.
     func conclude(_ message: PendingMessage, _ results: AuthResults?) {
         let asked = inquiry
         inquiry = nil
         preparedHeader = nil
-        guard let results else { return refuseMessage(message.ticket, StoreReplies.checksFailed) }
+        guard let results else {
+            return refuseMessage(
+                message.ticket, .store, StoreReplies.checksFailed, because: "the checks of the message came to no end")
+        }
         let decision = MessageDecision.decide(
             results, domains: message.domains, facts: Disposition.Facts(clientIsTrusted: message.check == nil),
             policy: policy)
@@ -112,17 +129,23 @@ extension SMTPConnection {
         if case .spooled(let spool, _) = content { spool.abandon() }
     }
 
-    func refuseMessage(_ ticket: Ticket, _ reply: Reply) {
+    /// Refused before anything of it was decided.
+    func refuseMessage(
+        _ ticket: Ticket, _ control: DefenseEvent.Control, _ reply: Reply, because detail: String,
+        subject: [UInt8] = []
+    ) {
+        let told = refusing(control, reply, subject: subject, because: detail)
         inquiry = nil
         preparedHeader = nil
         chain?.abort()
         loop.services.metrics.messages.add(listener.label, .deferred)
         loop.services.log.warning("message_refused") {
+            $0.add("id", defense.id.text)
             $0.add("peer", peer)
             $0.add("reply", Int(reply.code))
             $0.add("reason", reply.text)
         }
-        answer(ticket, .refused(reply))
+        answer(ticket, .refused(told))
     }
 
     // MARK: Accepted
@@ -173,14 +196,14 @@ extension SMTPConnection {
             // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
             let delivered = handle.post { reactor in
                 services.settle(accepted, result, now: reactor.now)
-                SMTPConnection.on(reactor, token)?.stored(ticket, result)
+                SMTPConnection.on(reactor, token)?.stored(ticket, accepted.id, result)
             }
             if !delivered { services.metrics.mailboxFull.add(.reactor) }
         }
         if !posted {
             delivery.accepted(request, jobs: jobs, isStored: false)
             services.settle(accepted, .failure(.unavailable(.busy)), now: loop.reactor.now)
-            answer(ticket, .refused(StoreReplies.storeBusy))
+            answer(ticket, .refused(StoreReplies.storeBusy.explained(by: message.id)))
         }
     }
 

@@ -25,7 +25,7 @@ extension ServerServices {
             }
         case .failure(let error):
             record?.action = .postpone
-            record?.reply = StoreReplies.refusal(error)
+            record?.reply = StoreReplies.refusal(error).explained(by: message.id)
             record?.cause = Array("the store: \(error)".utf8)
             metrics.messages.add(message.listener, .deferred)
             log.error("not_stored") {

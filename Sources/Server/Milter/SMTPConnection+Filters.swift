@@ -160,7 +160,8 @@ extension SMTPConnection {
             judged.record?.changes = outcome.changes
             judged.record?.changeCount = outcome.changeCount
             guard !judged.message.isLost else {
-                return refuse(judged, StoreReplies.storeBusy, cause: "no room for the body a filter made")
+                let reply = StoreReplies.storeBusy.explained(by: judged.message.id)
+                return refuse(judged, reply, cause: "no room for the body a filter made")
             }
             guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
             store(judged)

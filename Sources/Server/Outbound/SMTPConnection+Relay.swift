@@ -132,7 +132,10 @@ extension SMTPConnection {
             }
             if !delivered { metrics.mailboxFull.add(.reactor) }
         }
-        if !taken { refuseMessage(message.ticket, StoreReplies.storeBusy) }
+        if !taken {
+            refuseMessage(
+                message.ticket, .store, StoreReplies.storeBusy, because: "too many messages wait for signatures")
+        }
     }
 }
 

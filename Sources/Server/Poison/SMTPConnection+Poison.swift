@@ -17,7 +17,7 @@ extension SMTPConnection {
         inquiry = nil
         preparedHeader = nil
         guard let poison = body.poison, let taken = body.takeSetAside() else {
-            return refuseMessage(ticket, StoreReplies.storeFailed)
+            return refuseMessage(ticket, .store, StoreReplies.storeFailed, because: "it could not be set aside")
         }
         // Filters have seen the envelope, and see no more.
         chain?.abort()
@@ -42,7 +42,7 @@ extension SMTPConnection {
         }
         if !posted {
             poison.metrics.failures.add()
-            refuseMessage(ticket, StoreReplies.storeBusy)
+            refuseMessage(ticket, .store, StoreReplies.storeBusy, because: "it could not be set aside")
         }
     }
 
