@@ -27,11 +27,31 @@ package struct ConnectionRecord: Sendable, Hashable {
     package var network: [UInt8] = []
     /// Not in the ledger yet: the session goes on, or more may join these connections.
     package var isOpen = false
+    /// What was found out about the client, as far as it was asked; nil: nothing was, or the record is of an earlier
+    /// version.
+    package var evidence: ClientEvidence?
+    /// Failures that no earlier record of the session has, by receiving domain.
+    package var failures: [FailureTally] = []
+    /// The rules of the receiving domains that refused or counted something; at most `rulesMax`.
+    package var rules: [Rules] = []
+
+    package static let rulesMax = 8
 
     package init(id: MessageID, time: WallTime, session: SessionFacts, reason: [UInt8]) {
         self.id = id
         self.time = time
         self.session = session
         self.reason = reason
+    }
+
+    /// One receiving domain's.
+    package struct Rules: Sendable, Hashable {
+        package var domain: [UInt8]
+        package var policy: DomainPolicy
+
+        package init(domain: [UInt8], policy: DomainPolicy) {
+            self.domain = domain
+            self.policy = policy
+        }
     }
 }

@@ -44,6 +44,11 @@ package struct DecisionRecord: Sendable {
     /// What mail filters changed: the first `FilterChange.changesMax` of `changeCount`.
     package var changes: [FilterChange] = []
     package var changeCount = 0
+    /// What was found out about the client, as far as it was asked; nil: nothing was, or the record is of an earlier
+    /// version.
+    package var evidence: ClientEvidence?
+    /// Failures that no earlier record of the session has, by receiving domain.
+    package var failures: [FailureTally] = []
     /// Set by decoding: not all of `facts` found room, so a replay may lack some.
     package var isAbridged = false
 
@@ -139,6 +144,8 @@ package struct SessionFacts: Sendable, Hashable {
     package var tlsCipher: [UInt8] = []
     /// The identity of SMTP AUTH; empty: none.
     package var user: [UInt8] = []
+    /// Logged in, from a trusted network, or an operator's exception: no score or delay is for it. nil: not recorded.
+    package var isExempt: Bool?
 
     package init(listener: [UInt8], peer: IPAddress?) {
         self.listener = listener

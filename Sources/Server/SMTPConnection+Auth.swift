@@ -122,7 +122,7 @@ extension SMTPConnection {
         if !defense.isExempt { services.clients.loginFailed(client, services.limits.current, now: loop.reactor.now) }
         let domain = triedUser.lastIndex(of: ASCII.at).map { ASCII.lowercased(Array(triedUser[($0 + 1)...])) } ?? []
         let rules = loop.services.directory.current.policy(ofDomain: domain)?.defense.tarpit
-        let delay = tarpitDelay(rules)
+        let delay = tarpitDelay(rules, domain)
         let refusal = Answer.refused(
             refusing(
                 .login, StoreReplies.badCredentials, subject: triedUser,

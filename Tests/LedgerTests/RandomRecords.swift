@@ -49,6 +49,7 @@ struct RandomRecords {
         out.tlsVersion = bytes()
         out.tlsCipher = bytes()
         out.user = bytes()
+        out.isExempt = maybe { $0.flag() }
         return out
     }
 
@@ -57,6 +58,43 @@ struct RandomRecords {
             pick(DefenseEvent.Control.allCases), pick(DefenseEvent.Effect.allCases), subject: bytes(), detail: "",
             reply: maybe { $0.reply() }, afterMicroseconds: UInt64(count()))
         out.detail = bytes(200)
+        out.figures = maybe { $0.figures() }
+        return out
+    }
+
+    private mutating func figures() -> DefenseFigures {
+        var greylist = DefenseFigures.Greylist(
+            step: pick(DefenseFigures.Greylist.Step.allCases), identity: bytes(), sender: bytes(), seconds: count(),
+            skip: maybe { $0.pick(GreylistSkip.allCases) })
+        greylist.proven = bytes()
+        var limit = DefenseFigures.Limit("", count(), isOfNetwork: flag(), retrySeconds: count())
+        limit.key = bytes()
+        let score = Int.random(in: -3_200...3_200, using: &random)
+        return pick([
+            .limit(limit), .greylist(greylist), .score(score),
+            .tarpit(DefenseFigures.Tarpit(failures: count(), seconds: count())),
+        ])
+    }
+
+    /// Of a session that it fits.
+    private mutating func evidence(_ session: SessionFacts) -> ClientEvidence? {
+        guard let peer = session.peer else { return nil }
+        var out = ClientEvidence(address: peer)
+        out.lists = list(4) { r in
+            DNSListFinding(
+                zone: r.name().dotted, outcome: r.pick(DNSListFinding.Outcome.allCases),
+                answers: r.list(3) { $0.address() }, text: r.bytes(200))
+        }
+        out.reverse = maybe { $0.pick(AuthResult.allCases) }
+        out.helo = maybe { $0.pick(HELOFinding.allCases) }
+        out.heloName = out.helo == nil ? [] : session.helo
+        out.spokeEarly = flag()
+        return out
+    }
+
+    private mutating func tally() -> FailureTally {
+        var out = FailureTally(domain: name().dotted, steps: list(7) { $0.count() % 1_000 })
+        out.heldSeconds = count() % 1_000
         return out
     }
 
@@ -243,6 +281,8 @@ struct RandomRecords {
                 before: r.bytes(), after: r.bytes())
         }
         out.changeCount = out.changes.count + 2
+        out.evidence = evidence(out.session)
+        out.failures = list(3) { $0.tally() }
         out.verdicts = list(3) { r in
             let policy = r.policy()
             return DecisionRecord.Verdict(domain: r.bytes(), policy: policy, r.disposition(policy))
@@ -266,6 +306,12 @@ struct RandomRecords {
         out.events = list(6) { $0.event() }
         out.connections = pick([1, count()])
         out.network = bytes()
+        out.evidence = evidence(out.session)
+        out.failures = list(3) { $0.tally() }
+        out.rules = list(3) { r in
+            let policy = r.policy()
+            return ConnectionRecord.Rules(domain: r.name().dotted, policy: policy)
+        }
         return out
     }
 

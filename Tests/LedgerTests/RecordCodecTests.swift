@@ -38,6 +38,8 @@ struct RecordCodecTests {
         #expect(back.events == record.events)
         #expect(back.changes == record.changes)
         #expect(back.changeCount == record.changeCount)
+        #expect(back.evidence == record.evidence)
+        #expect(back.failures == record.failures)
         #expect(!back.isAbridged)
         #expect(back.facts.questions == record.facts.questions)
         for question in record.facts.questions { #expect(back.facts.known(question) == record.facts.known(question)) }

@@ -17,6 +17,9 @@ extension ConnectionRecord {
         e.events(9, events)
         if connections != 1 { e.number(10, connections) }
         if !network.isEmpty { e.text(11, network) }
+        if let evidence { e.evidence(12, evidence) }
+        for tally in failures.prefix(FailureTally.domainsMax) { e.tally(13, tally) }
+        for rules in rules.prefix(Self.rulesMax) { e.rules(14, rules) }
         return e.out
     }
 
@@ -39,9 +42,13 @@ extension ConnectionRecord {
             case 9: if events.count < DefenseEvent.eventsMax { events += inner.event().map { [$0] } ?? [] }
             case 10: connections = field.int
             case 11: network = d.text(field)
+            case 12: evidence = inner.evidence()
+            case 13: if failures.count < FailureTally.domainsMax { failures.append(inner.tally()) }
+            case 14: if rules.count < Self.rulesMax { rules.append(inner.rules()) }
             default: break
             }
         }
+        evidence?.belongs(to: session)
         if d.isBroken { return nil }
     }
 }

@@ -29,6 +29,8 @@ extension DecisionRecord {
         e.events(19, events)
         e.changes(20, changes)
         e.number(21, max(changeCount, changes.count))
+        if let evidence { e.evidence(22, evidence) }
+        for tally in failures.prefix(FailureTally.domainsMax) { e.tally(23, tally) }
         var isWhole = verdicts.count <= Self.verdictsMax && !isAbridged
         for verdict in verdicts.prefix(Self.verdictsMax) { isWhole = e.verdict(15, verdict) && isWhole }
         isWhole = e.facts(16, facts) && isWhole
@@ -72,9 +74,12 @@ extension DecisionRecord {
             case 20:
                 if rest.changes.count < FilterChange.changesMax { rest.changes += inner.change().map { [$0] } ?? [] }
             case 21: rest.changeCount = field.int
+            case 22: rest.evidence = inner.evidence()
+            case 23: if rest.failures.count < FailureTally.domainsMax { rest.failures.append(inner.tally()) }
             default: break
             }
         }
+        rest.evidence?.belongs(to: session)
         guard !d.isBroken, let action else { return nil }
         self = rest
         self.action = action

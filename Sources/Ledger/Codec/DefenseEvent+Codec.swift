@@ -27,6 +27,7 @@ extension LedgerEncoder {
                 e.text(4, event.detail, limit: 1_024)
                 if let reply = event.reply { e.reply(5, reply) }
                 e.number(6, event.afterMicroseconds)
+                if let figures = event.figures { e.figures(7, figures) }
             }
         }
     }
@@ -41,6 +42,7 @@ extension LedgerDecoder {
         var detail: [UInt8] = []
         var reply: Reply?
         var after: UInt64 = 0
+        var figures: DefenseFigures?
         while let field = next() {
             var inner = group(field)
             switch field.tag {
@@ -50,12 +52,14 @@ extension LedgerDecoder {
             case 4: detail = text(field)
             case 5: reply = inner.reply()
             case 6: after = field.number
+            case 7: figures = inner.figures()
             default: break
             }
         }
         guard let control, let effect else { return nil }
         var out = DefenseEvent(control, effect, subject: subject, detail: "", reply: reply, afterMicroseconds: after)
         out.detail = detail
+        out.figures = figures
         return out
     }
 }

@@ -10,6 +10,7 @@ extension LedgerEncoder {
             e.text(4, session.tlsVersion)
             e.text(5, session.tlsCipher)
             e.text(6, session.user)
+            if let isExempt = session.isExempt { e.number(7, isExempt ? 2 : 1) }
         }
     }
 
@@ -33,6 +34,7 @@ extension LedgerDecoder {
             case 4: out.tlsVersion = text(field)
             case 5: out.tlsCipher = text(field)
             case 6: out.user = text(field)
+            case 7: out.isExempt = field.number > 1
             default: break
             }
         }

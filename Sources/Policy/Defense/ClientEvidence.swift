@@ -14,6 +14,25 @@ package struct ClientEvidence: Sendable, Hashable {
     package var spokeEarly = false
 
     package init(address: IPAddress) { self.address = address }
+
+    /// Lists kept of one session.
+    package static let listsMax = 64
+
+    /// What was found for another receiving domain of the same session.
+    package mutating func merge(_ other: ClientEvidence) {
+        for finding in other.lists {
+            if let i = lists.firstIndex(where: { $0.zone == finding.zone }) {
+                // Asked again and no answer: what was known stays.
+                if finding.outcome != .unanswered { lists[i] = finding }
+            } else if lists.count < Self.listsMax {
+                lists.append(finding)
+            }
+        }
+        reverse = other.reverse ?? reverse
+        helo = other.helo ?? helo
+        if other.helo != nil { heloName = other.heloName }
+        spokeEarly = spokeEarly || other.spokeEarly
+    }
 }
 
 extension DomainDefense.Score {

@@ -35,7 +35,7 @@ package struct ClientScore: Sendable, Hashable {
         thresholds = Self.thresholds(policy, isExempt && decision != .accept)
     }
 
-    private static func decide(_ total: Int, _ policy: DomainDefense.Score) -> Decision {
+    package static func decide(_ total: Int, _ policy: DomainDefense.Score) -> Decision {
         if policy.rejectAt > 0, total >= policy.rejectAt { return .reject }
         return policy.quarantineAt > 0 && total >= policy.quarantineAt ? .quarantine : .accept
     }
@@ -129,9 +129,11 @@ package struct ClientScore: Sendable, Hashable {
             case .quarantine: .quarantined
             case .accept: .noted
             }
-        return DefenseEvent(
+        var event = DefenseEvent(
             .score, effect, subject: subject, detail: detail, reply: reply ?? self.reply,
             afterMicroseconds: afterMicroseconds)
+        event.figures = .score(total)
+        return event
     }
 }
 

@@ -13,6 +13,8 @@ package struct DefenseEvent: Sendable, Hashable {
     package var reply: Reply?
     /// Since the connection was opened.
     package var afterMicroseconds: UInt64
+    /// The same figures as values; nil: there are none, or the event is of an earlier version.
+    package var figures: DefenseFigures?
 
     package static let eventsMax = 32
     /// Of these may be of plain rules, so that they leave room for what defences did.

@@ -27,19 +27,33 @@ package enum LimitReplies {
     package static func connection(_ verdict: AdmissionVerdict, _ settings: LimitSettings) -> DefenseEvent? {
         switch verdict {
         case .admitted: nil
-        case .full: closed(full, "all but the reserve of smtp.max_connections (\(settings.maxConnections)) are taken")
+        case .full:
+            closed(
+                full, "all but the reserve of smtp.max_connections (\(settings.maxConnections)) are taken",
+                DefenseFigures.Limit("smtp.max_connections", settings.maxConnections))
         case .shed: closed(shed, "under pressure only clients known to be good are served")
         case .fullForPeer:
-            closed(fullForPeer, "smtp.max_connections_per_ip is \(settings.maxConnectionsPerIP)")
+            closed(
+                fullForPeer, "smtp.max_connections_per_ip is \(settings.maxConnectionsPerIP)",
+                DefenseFigures.Limit("smtp.max_connections_per_ip", settings.maxConnectionsPerIP))
         case .fullForNetwork:
-            closed(fullForNetwork, "smtp.max_connections_per_network is \(settings.maxConnectionsPerNetwork)")
-        case .tooFast(false): closed(tooFastForPeer, "\(connectionsKey) is \(settings.rates.connectionsPerMinute)")
+            closed(
+                fullForNetwork, "smtp.max_connections_per_network is \(settings.maxConnectionsPerNetwork)",
+                DefenseFigures.Limit(
+                    "smtp.max_connections_per_network", settings.maxConnectionsPerNetwork, isOfNetwork: true))
+        case .tooFast(false):
+            closed(
+                tooFastForPeer, "\(connectionsKey) is \(settings.rates.connectionsPerMinute)",
+                DefenseFigures.Limit(connectionsKey, settings.rates.connectionsPerMinute))
         case .tooFast(true):
             closed(
                 tooFastForNetwork,
-                "\(connectionsKey) is \(settings.rates.connectionsPerMinute), \(forNetwork(settings))")
+                "\(connectionsKey) is \(settings.rates.connectionsPerMinute), \(forNetwork(settings))",
+                DefenseFigures.Limit(connectionsKey, settings.rates.network.connectionsPerMinute, isOfNetwork: true))
         case .tooManyFailedLogins:
-            closed(loginsClosed, "it goes on after the limit: \(loginsKey) is \(settings.rates.failedLogins)")
+            closed(
+                loginsClosed, "it goes on after the limit: \(loginsKey) is \(settings.rates.failedLogins)",
+                DefenseFigures.Limit(loginsKey, settings.rates.failedLogins))
         }
     }
 
@@ -58,16 +72,22 @@ package enum LimitReplies {
 
     /// Answers AUTH when `mayLogin` says no.
     package static func login(_ settings: LimitSettings) -> DefenseEvent {
-        DefenseEvent(
+        var event = DefenseEvent(
             .limit, .deferred, detail: "\(loginsKey) is \(settings.rates.failedLogins) in ten minutes",
             reply: loginsRefused)
+        event.figures = .limit(DefenseFigures.Limit(loginsKey, settings.rates.failedLogins))
+        return event
     }
 
     private static let connectionsKey = "smtp.rate_limit.connections_per_minute"
     private static let loginsKey = "smtp.rate_limit.failed_logins"
 
-    private static func closed(_ reply: Reply, _ detail: String) -> DefenseEvent {
-        DefenseEvent(.limit, .closed, detail: detail, reply: reply)
+    private static func closed(
+        _ reply: Reply, _ detail: String, _ figures: DefenseFigures.Limit? = nil
+    ) -> DefenseEvent {
+        var event = DefenseEvent(.limit, .closed, detail: detail, reply: reply)
+        event.figures = figures.map { .limit($0) }
+        return event
     }
 
     // RFC 5321 §4.3.2: 451 answers MAIL and RCPT alike. RFC 3463 §3.8: X.7.1, not permitted.
@@ -79,7 +99,13 @@ package enum LimitReplies {
         let reply = Reply(
             451, EnhancedStatus(4, 7, 1), "Too many \(what) from your \(whose), try again in \(seconds) s")
         let detail = "\(key) is \(limit)" + (perNetwork ? ", \(forNetwork(settings))" : "")
-        return DefenseEvent(.limit, .deferred, detail: detail, reply: reply)
+        var event = DefenseEvent(.limit, .deferred, detail: detail, reply: reply)
+        let factor = perNetwork ? max(1, settings.rates.networkFactor) : 1
+        event.figures = .limit(
+            DefenseFigures.Limit(
+                key, limit.multipliedReportingOverflow(by: factor).partialValue, isOfNetwork: perNetwork,
+                retrySeconds: seconds))
+        return event
     }
 
     private static func forNetwork(_ settings: LimitSettings) -> String {

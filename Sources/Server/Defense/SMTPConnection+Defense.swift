@@ -52,12 +52,16 @@ extension SMTPConnection {
 
     // MARK: Tarpit
 
-    /// Counts a failure of the client; how long its answer is kept back where these rules are in force.
-    func tarpitDelay(_ rules: DomainDefense.Tarpit?) -> Double {
+    /// Counts a failure of the client; how long its answer is kept back where these rules are in force. `domain`: of the
+    /// recipient, or of who tried to log in.
+    func tarpitDelay(_ rules: DomainDefense.Tarpit?, _ domain: [UInt8]) -> Double {
         let services = loop.services.defense
         let now = loop.reactor.now
         guard let client, !defense.isExempt else { return 0 }
-        defer { services.clients.failed(client, now: now) }
+        defer {
+            let before = services.clients.failed(client, now: now)
+            if rules != nil { defense.addFailure(domain, before: before) }
+        }
         guard let rules, rules.isOn, !rules.allow.contains(where: { $0.contains(client) }),
             !services.greylist.exceptions.index.tarpit.contains(client)
         else { return 0 }
@@ -79,10 +83,12 @@ extension SMTPConnection {
             isRecipient: isRecipient)
         // Nothing is read meanwhile, but who leaves must not keep a place that others could be held in.
         loop.reactor.connection(for: token)?.watchForEnd(true)
-        noteOnce(
-            DefenseEvent(
-                .tarpit, .slowed, subject: subject,
-                detail: "kept waiting \(Int(seconds)) s and longer with each failure"))
+        var event = DefenseEvent(
+            .tarpit, .slowed, subject: subject, detail: "kept waiting \(Int(seconds)) s and longer with each failure")
+        event.figures = .tarpit(
+            DefenseFigures.Tarpit(failures: defense.lastFailuresBefore, seconds: Int(seconds)))
+        defense.addHeld(seconds: Int(seconds))
+        noteOnce(event)
         return true
     }
 

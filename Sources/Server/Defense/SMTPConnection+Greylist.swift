@@ -20,6 +20,10 @@ extension SMTPConnection {
         let answer = loop.services.defense.greylist.decide(attempt, rules, now: loop.reactor.wall)
         guard var event = answer.event(recipient: address.wire, afterMicroseconds: 0) else { return nil }
         if !loop.services.auth.isEnabled { event.detail += GreylistDecision.networkOnly }
+        var figures = DefenseFigures.Greylist(
+            answer.decision, identity: answer.key?.identity ?? [], sender: sender)
+        figures.proven = proven ?? []
+        event.figures = .greylist(figures)
         guard let reply = answer.reply else {
             note(event)
             return nil

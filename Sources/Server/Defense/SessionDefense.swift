@@ -24,6 +24,14 @@ struct SessionDefense {
     /// What the client's score was for a receiving domain.
     var scores: [[UInt8]: Int] = [:]
 
+    /// What was found out about the client for the receiving domains that wanted it; nil: none did.
+    private(set) var evidence: ClientEvidence?
+    /// Failures that no record has yet; at most `FailureTally.domainsMax`.
+    private(set) var failures: [FailureTally] = []
+    /// Of the client, before the last failure.
+    private(set) var lastFailuresBefore = 0
+    private var lastTally: Int?
+
     struct Held {
         let ticket: Ticket
         let answer: Answer
@@ -62,5 +70,33 @@ struct SessionDefense {
             return
         }
         events.append(event)
+    }
+
+    mutating func add(_ found: ClientEvidence) {
+        if evidence == nil { evidence = found } else { evidence?.merge(found) }
+    }
+
+    /// Beyond the bound, domains are not told apart any more but left out.
+    mutating func addFailure(_ domain: [UInt8], before: Int) {
+        lastFailuresBefore = before
+        lastTally = failures.firstIndex { $0.domain == domain }
+        if lastTally == nil, failures.count < FailureTally.domainsMax {
+            failures.append(FailureTally(domain: domain))
+            lastTally = failures.count - 1
+        }
+        if let lastTally { failures[lastTally].count(failuresBefore: before) }
+    }
+
+    /// The answer to the last failure is held.
+    mutating func addHeld(seconds: Int) { if let lastTally { failures[lastTally].heldSeconds += seconds } }
+
+    /// For a message's record: what comes later is for another.
+    mutating func takeFailures() -> [FailureTally] {
+        guard !failures.isEmpty else { return [] }
+        defer {
+            failures = []
+            lastTally = nil
+        }
+        return failures
     }
 }

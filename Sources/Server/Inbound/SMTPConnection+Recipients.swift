@@ -100,7 +100,7 @@ extension SMTPConnection {
     private func answerFailure(_ current: inout RecipientCase, _ answer: Answer, _ result: RecipientResult) -> Answer? {
         guard result == .unknown || result == .relayDenied || result == .rejected, !isOwnMail else { return answer }
         let policy = directory.policy(ofDomain: current.address.domain)?.defense.tarpit
-        let delay = tarpitDelay(policy)
+        let delay = tarpitDelay(policy, current.address.domain)
         guard delay > 0,
             hold(current.ticket, answer, of: current.address.wire, seconds: delay, isRecipient: true)
         else { return answer }
@@ -116,6 +116,7 @@ extension SMTPConnection {
             let rules = directory.policy(ofDomain: current.address.domain)?.defense, rules.wantsScore
         else { return .go(.weighed(resolved, score: nil)) }
         guard let evidence = evidence(of: ip, rules.score) else { return nil }
+        if loop.services.ledger != nil { defense.add(evidence) }
         let score = ClientScore(evidence, rules.score)
         count(score, evidence, rules.score)
         let domain = current.address.domain
@@ -150,7 +151,8 @@ extension SMTPConnection {
         case .wait(let questions):
             waits = true
             put(questions)
-        case .gaveUp, nil: break
+        case .gaveUp: out.lists = rules.zones.map { DNSListFinding(zone: $0, outcome: .unanswered) }
+        case nil: break
         }
         switch reverse {
         case .verdict(let found): out.reverse = found.result

@@ -24,6 +24,8 @@ extension SMTPConnection {
         out.recipients = recipients(message, decision)
         out.recipientCount = message.envelope.recipients.count
         out.results = results
+        out.evidence = knownOfClient
+        out.failures = defense.takeFailures()
         out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil)
         out.dmarcMode = Array(loop.services.auth.mode.rawValue.utf8)
         out.verdicts = decision.entries.map { entry in
@@ -69,10 +71,37 @@ extension SMTPConnection {
         out.tlsVersion = tlsInfo?.version.utf8.map { $0 } ?? []
         out.tlsCipher = tlsInfo?.cipher.utf8.map { $0 } ?? []
         out.user = session.authenticatedIdentity ?? []
+        out.isExempt = defense.isExempt || isOwnMail
         return out
     }
 
     private var tlsInfo: TLSInfo? { loop.reactor.connection(for: token)?.tlsInfo }
+
+    private var knownOfClient: ClientEvidence? {
+        if let evidence = defense.evidence { return evidence }
+        guard defense.talkedEarly, let client else { return nil }
+        var out = ClientEvidence(address: client)
+        out.spokeEarly = true
+        return out
+    }
+
+    /// Of the receiving domains that events and failures are about.
+    private var rulesInForce: [ConnectionRecord.Rules] {
+        var out: [ConnectionRecord.Rules] = []
+        func add(_ domain: [UInt8]) {
+            guard out.count < ConnectionRecord.rulesMax, !out.contains(where: { $0.domain == domain }),
+                let policy = directory.policy(ofDomain: domain)
+            else { return }
+            out.append(ConnectionRecord.Rules(domain: domain, policy: policy))
+        }
+        for event in defense.events where event.control == .score || event.control == .greylist {
+            add(
+                ASCII.lowercased(
+                    event.subject.lastIndex(of: ASCII.at).map { Array(event.subject[($0 + 1)...]) } ?? event.subject))
+        }
+        for tally in defense.failures { add(tally.domain) }
+        return out
+    }
 
     /// A session that ended and was refused something, or came to nothing although it asked for something.
     func recordSession(_ c: Connection, _ reason: CloseReason) {
@@ -97,6 +126,9 @@ extension SMTPConnection {
         record.rejectedCommands = tally.rejected
         record.refusedRecipients = tally.refusedRecipients
         record.events = defense.events
+        record.evidence = knownOfClient
+        record.failures = defense.failures
+        record.rules = rulesInForce
         record.elapsedMicroseconds = UInt64(loop.reactor.now.seconds(since: tally.began) * 1e6)
         return record
     }
