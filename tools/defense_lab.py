@@ -1171,6 +1171,73 @@ def evidence(lab):
                   control="score")
 
 
+# -- what other rules would have done ----------------------------------------------------------------------------------
+
+@part
+def replay(lab):
+    """Refused, junked, taken, put off and held clients; then other rules tried on what was recorded of them."""
+    n = lab.names
+    listed, both, clean, bad = (f"127.14.{i}.1" for i in range(1, 5))
+    helo = {a: n.clean(a) for a in (listed, both, clean, bad)}
+    n.list("bl.lab.example", listed), n.list("bl.lab.example", both)
+    n.list("more.lab.example", both, "127.0.0.4")
+    with lab.server(names=True, domains=("in.example", "grey.example")) as s:
+        to, grey = "user@in.example", "user@grey.example"
+        s.set("in.example", "lists=bl.lab.example=6,more.lab.example=2", "score_reject=8", "score_quarantine=5")
+        ids = {}
+
+        def keep(what, reply, code):
+            s.taken(reply, what, (code,))
+            found = re.search(r"\b([0-9A-HJKMNP-TV-Z]{13})\b", reply.text)
+            ids[what] = found[1] if found else ""
+        keep("refused", s.probe(both, to, helo=helo[both]), 550)
+        keep("junked", s.deliver(listed, to, helo=helo[listed]), 250)
+        keep("taken", s.deliver(clean, to, helo=helo[clean]), 250)
+        s.set("in.example", "tarpit=true", "tarpit_max_delay=2")
+        with s.open(bad, helo=helo[bad]) as c:
+            for i in range(4):
+                c.rcpt(f"nobody{i}@in.example")
+        keep("grey taken", s.deliver(clean, grey, helo=helo[clean]), 250)
+        keep("grey again", s.deliver(clean, grey, helo=helo[clean]), 250)
+        s.set("grey.example", "greylist=true", "greylist_delay=5")
+        keep("put off", s.probe(bad, grey, "spam@plain.example", helo[bad]), 450)
+        time.sleep(0.5)
+
+        def tried(*settings, domain="in.example"):
+            words = [w for x in settings for w in ("--set", x)]
+            r = s.run("policy", "replay", "--since", "1h", "--domain", domain, "--json", *words)
+            s.expect(r.returncode == 0, f"policy replay {' '.join(settings)}", r.stderr.decode())
+            text = s.run("policy", "replay", "--since", "1h", "--domain", domain, *words).stdout.decode()
+            print(f"    policy replay --domain {domain} {' '.join(words)}\n" + re.sub("(?m)^", "        ", text.rstrip()))
+            return json.loads(r.stdout)["defense"]
+
+        def changes(part):
+            return {(c["old"], c["new"]): [e["id"] for e in c["examples"]] for c in part["changes"]}
+        got = changes(tried("score_reject=20")["score"])
+        s.expect(got == {("refused", "junk"): [ids["refused"]]}, "a looser threshold: Junk instead of refused", got)
+        got = changes(tried("score_reject=6")["score"])
+        s.expect(got == {("junk", "refused"): [ids["junked"]]}, "a stricter one", got)
+        got = changes(tried("lists=bl.lab.example=1,more.lab.example=1")["score"])
+        s.expect(got == {("refused", "taken"): [ids["refused"]], ("junk", "taken"): [ids["junked"]]},
+                 "other weights for recorded answers", got)
+        part = tried("lists=never.lab.example=9")["score"]
+        s.expect(part["unknown"] == 3 and part["not_asked"] == ["never.lab.example"] and not part["changes"],
+                 "a list that was not asked is not known", part)
+        part = tried("tarpit_max_delay=1")["tarpit"]
+        # 0, 1, 2, 2 seconds then; and the refusal of before the tarpit was on.
+        s.expect((part["failures"], part["old_seconds"], part["new_seconds"], part["shorter"]) == (5, 5, 3, 1),
+                 "a lower cap of the tarpit", part)
+        part = tried("greylist=true", "greylist_delay=5m", domain="grey.example")["greylist"]
+        s.expect(part["messages_put_off"] == 2 and 590 <= part["least_delay_seconds"] <= 600
+                 and changes(part) == {("taken", "put off"): [ids["grey taken"], ids["grey again"]]},
+                 "greylisting of mail that was taken", part)
+        s.expect(part["senders_that_never_came_back"] == 1, "and who never came back", part)
+        part = tried("greylist=false", domain="grey.example")["greylist"]
+        s.expect(changes(part) == {("put off", "taken"): [ids["put off"]]}, "without greylisting", part)
+        r = s.run("policy", "replay", "--set", "score_reject=20", "--since", "2h", "--until", "1h", "--json")
+        s.expect(json.loads(r.stdout)["defense"]["score"]["weighed"] == 0, "--until leaves out what is later", r.stdout)
+
+
 @part
 def screens(lab):
     with lab.server() as s:

@@ -47,6 +47,19 @@ package struct PolicyReplay: Sendable {
         self.domain = domain
     }
 
+    /// Whether anything but settings of defences is to be changed: rules that `decide` goes by.
+    package var concernsChecks: Bool {
+        mode != nil || settings.contains { DefenseReplay.Asked($0.field.name).isEmpty }
+    }
+
+    /// The same for the defences; nil: none of their settings is to be changed.
+    package func defense(
+        ownNames: [[UInt8]] = [], exceptions: DefenseExceptionsIndex = DefenseExceptionsIndex()
+    ) -> DefenseReplay? {
+        let replay = DefenseReplay(settings, domain: domain, ownNames: ownNames, exceptions: exceptions)
+        return replay.asked.isEmpty ? nil : replay
+    }
+
     /// What one receiving domain would do otherwise.
     package struct Change: Sendable, Hashable {
         package let domain: [UInt8]

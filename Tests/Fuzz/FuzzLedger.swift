@@ -22,9 +22,18 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     if case .decision(let decision) = record {
         for replay in replays { _ = replay.decide(decision) }
     }
+    for replay in replays {
+        guard var defense = replay.defense() else { continue }
+        defense.add(record)
+        defense.add(again)
+        defense.finish()
+    }
     return 0
 }
 
-private let replays = [[("spf_fail", "reject")], [("dmarc.mode", "rfc7489"), ("dmarc_enforce", "false")]].compactMap {
+private let replays = [
+    [("spf_fail", "reject")], [("dmarc.mode", "rfc7489"), ("dmarc_enforce", "false")],
+    [("lists", "zen.example=6"), ("greylist", "true"), ("tarpit", "true")],
+].compactMap {
     try? PolicyReplay($0.map { (key: $0.0, value: $0.1) })
 }

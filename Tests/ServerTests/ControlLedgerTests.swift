@@ -133,6 +133,63 @@ import Testing
         #expect(changes.first?["new_action"] as? String == "accept")
     }
 
+    /// A client that was refused by its score, and a message that was taken.
+    private func defended() throws -> ControlCommandTests.Fixture {
+        let f = ControlCommandTests.Fixture()
+        f.addDomainAndAlice()
+        let writer = try LedgerWriter.open(f.configuration.ledgerPath)
+        var refused = ConnectionRecord(
+            id: Self.id(1), time: WallTime(seconds: Self.now - 100),
+            session: SessionFacts(listener: Array("mx".utf8), peer: IPAddress(v4: 203, 0, 113, 5)),
+            reason: Array("quit".utf8))
+        var evidence = ClientEvidence(address: IPAddress(v4: 203, 0, 113, 5))
+        evidence.lists = [
+            DNSListFinding(
+                zone: Array("zen.example".utf8), outcome: .listed, answers: [IPAddress(v4: 127, 0, 0, 2)])
+        ]
+        evidence.reverse = .pass
+        evidence.helo = .good
+        refused.evidence = evidence
+        refused.events = [
+            DefenseEvent(.score, .refused, subject: Array("bob@example.org".utf8), detail: "score 9")
+        ]
+        var policy = DomainPolicy()
+        policy.defense.score.lists = [DomainDefense.DNSList(zone: Array("zen.example".utf8), weight: 9)]
+        refused.rules = [ConnectionRecord.Rules(domain: Array("example.org".utf8), policy: policy)]
+        writer.record(refused.encoded())
+        var taken = Self.record(2)
+        taken.results.dmarc = nil
+        taken.action = .accept
+        taken.sender = Array("a@sender.example".utf8)
+        taken.recipients = [
+            DecisionRecord.Recipient(
+                address: Array("bob@example.org".utf8), domain: Array("example.org".utf8), action: .accept)
+        ]
+        taken.verdicts[0].action = .accept
+        taken.session.isExempt = false
+        writer.record(taken.encoded())
+        writer.stop()
+        return f
+    }
+
+    @Test func rulesOfDefencesAreTriedOut() throws {
+        let f = try defended()
+        #expect(f.run(replay("score_reject", "20")) == 0)
+        let id = String(decoding: Self.id(1).text, as: UTF8.self)
+        #expect(f.output.hasPrefix("score: 1 of 2 would change\n  refused -> junk: 1\n    \(id) "))
+        #expect(f.output.contains("203.0.113.5 bob@example.org: score 9; only its envelope is known"))
+        #expect(!f.output.contains("messages would change"))
+        #expect(f.run(replay("greylist", "true"), .json) == 0)
+        let json = try #require(try JSONSerialization.jsonObject(with: Data(f.output.utf8)) as? [String: Any])
+        let greylist = try #require((json["defense"] as? [String: Any])?["greylist"] as? [String: Any])
+        #expect(greylist["messages_put_off"] as? Int == 1)
+        #expect(greylist["least_delay_seconds"] as? Int == 900)
+        #expect(greylist["senders_not_seen_again"] as? Int == 1)
+        let list = [ControlAssignment(name: "score_reject", value: "20")]
+        #expect(f.run(.policyReplay(ControlReplay(settings: list, domain: nil, seconds: 3_600, until: 600))) == 0)
+        #expect(f.output == "score: 0 of 0 would change\n")
+    }
+
     @Test func badSettingsAreUsageErrors() throws {
         let f = try fixture(1)
         #expect(f.run(replay("dmarc_enforced", "false")) == ExitStatus.usage)
@@ -146,7 +203,7 @@ import Testing
         for request in [
             ControlRequest.explain(Self.id(3)),
             .policyReplay(ControlReplay(settings: list, domain: Array("example.org".utf8), seconds: 604_800)),
-            .policyReplay(ControlReplay(settings: Array(list.prefix(1)), domain: nil, seconds: 1)),
+            .policyReplay(ControlReplay(settings: Array(list.prefix(1)), domain: nil, seconds: 1, until: 7)),
         ] {
             let decoded = try #require(ControlRequest.decode(request.frame(.json).payload))
             #expect(decoded.request == request)

@@ -163,7 +163,7 @@ extension ControlRequest {
             return command("tls peers", Array(peers.requirement.rawValue.utf8), Self.bytes(peers.days))
         case .explain(let id): return command("explain", id.text)
         case .policyReplay(let replay):
-            return command("policy replay", Self.bytes(replay.seconds), replay.domain ?? [])
+            return command("policy replay", Self.bytes(replay.seconds), Self.bytes(replay.until), replay.domain ?? [])
                 + replay.settings.flatMap { [Array($0.name.utf8), Array($0.value.utf8)] }
         case .defense(let defense): return command("defense") + defense.fields
         case .top: return command("top")
@@ -230,11 +230,12 @@ extension ControlRequest {
         case ("explain", 1):
             guard let id = MessageID(text: a[0]) else { return nil }
             self = .explain(id)
-        case ("policy replay", 4...):
-            guard a.count % 2 == 0, let seconds = Self.integer(a[0]) else { return nil }
+        case ("policy replay", 5...):
+            guard a.count % 2 == 1, let seconds = Self.integer(a[0]), let until = Self.integer(a[1]) else { return nil }
             self = .policyReplay(
                 ControlReplay(
-                    settings: Self.assignments(a[2...]), domain: a[1].isEmpty ? nil : a[1], seconds: seconds))
+                    settings: Self.assignments(a[3...]), domain: a[2].isEmpty ? nil : a[2], seconds: seconds,
+                    until: until))
         case ("defense", 2...):
             guard let defense = ControlDefense(a) else { return nil }
             self = .defense(defense)

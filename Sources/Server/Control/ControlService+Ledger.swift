@@ -86,14 +86,28 @@ extension ControlService {
         }
         var state = request
         let isFirst = state.since == nil
+        if isFirst {
+            state.defense = replay.defense(
+                ownNames: [ASCII.lowercased(Array(hooks.hostname().utf8))],
+                exceptions: DefenseExceptionsIndex(hooks.defense.exceptions())
+            ).map(DefenseReplayState.init)
+        }
+        let end = state.end ?? WallTime(seconds: max(0, hooks.now().seconds - Int64(clamping: request.until)))
+        let isBounded = request.until > 0
+        state.end = end
+        let defense = state.defense
         let since = state.since ?? WallTime(seconds: max(0, hooks.now().seconds - Int64(clamping: request.seconds)))
         state.since = since
         return .read { [state] (_) throws(StoreError) in
-            var piece = ReplayPiece(state: state, format: format)
+            var piece = ReplayPiece(state: state, format: format, concernsChecks: replay.concernsChecks)
             if isFirst, format == .json { piece.output.append(ascii: "{\"changes\":[") }
             piece.state.cursor = LedgerReader(path: path)
                 .scan(from: state.cursor, since: since, octetsMax: Self.pieceOctets) { record in
-                    if case .decision(let decision) = record { piece.add(decision, replay.decide(decision)) }
+                    if isBounded, record.time >= end { return true }
+                    if replay.concernsChecks, case .decision(let decision) = record {
+                        piece.add(decision, replay.decide(decision))
+                    }
+                    defense?.add(record)
                     return true
                 }
             if piece.state.cursor == nil { piece.finish() }
@@ -107,6 +121,7 @@ extension ControlService {
     private struct ReplayPiece {
         var state: ControlReplay
         let format: ControlFormat
+        let concernsChecks: Bool
         var output: [UInt8] = []
 
         mutating func add(_ record: DecisionRecord, _ result: PolicyReplay.Result) {
@@ -152,8 +167,11 @@ extension ControlService {
         }
 
         mutating func finish() {
+            let defense = state.defense?.finish()
             switch format {
             case .text:
+                if let defense { output += Array(ReplayReport.text(defense).utf8) }
+                guard concernsChecks else { return }
                 var line = "\(state.changed) of \(state.messages) messages would change"
                 if state.incomplete > 0 {
                     line += "; \(state.incomplete) could not be decided again, not all answers were recorded"
@@ -161,8 +179,13 @@ extension ControlService {
                 output += Array((line + "\n").utf8)
             case .json:
                 let rest =
-                    "],\"changed\":\(state.changed),\"messages\":\(state.messages),\"incomplete\":\(state.incomplete)}\n"
+                    "],\"changed\":\(state.changed),\"messages\":\(state.messages),\"incomplete\":\(state.incomplete)"
                 output += Array(rest.utf8)
+                if let defense {
+                    output.append(ascii: ",\"defense\":")
+                    output += ReplayReport.json(defense).bytes
+                }
+                output.append(ascii: "}\n")
             }
         }
     }

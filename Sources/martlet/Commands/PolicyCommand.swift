@@ -12,7 +12,8 @@ struct PolicyCommand: ParsableCommand {
             abstract: "Decide recorded messages again under other rules and print those that would change.",
             discussion: """
                 Nobody is asked: what DNS said was recorded. The rules are those of `martlet domain set`, and \
-                \(PolicyReplay.modeKey).
+                \(PolicyReplay.modeKey). Scores and tarpits are decided from the recorded evidence, greylisting by \
+                going through all recorded mail in order; what cannot be known is said so.
                 """)
         @Option(
             name: .customLong("set"), parsing: .singleValue,
@@ -20,6 +21,7 @@ struct PolicyCommand: ParsableCommand {
         var rules: [String]
         @Option(help: "Only what this receiving domain decides.") var domain: String?
         @Option(help: "How far back, such as 12h or 7d.") var since = "7d"
+        @Option(help: "Until how long ago, such as 1h; without it, until now.") var until: String?
         @Option(
             name: .customLong("config"),
             help: ArgumentHelp(
@@ -40,7 +42,11 @@ struct PolicyCommand: ParsableCommand {
             guard let seconds = ConfigText.duration(since), seconds > 0 else {
                 throw ValidationError("--since is a duration, such as 12h or 7d")
             }
-            let replay = ControlReplay(settings: settings, domain: domain?.bytes, seconds: seconds)
+            let end = until.map { ConfigText.duration($0) } ?? 0
+            guard let end, end >= 0, end < seconds else {
+                throw ValidationError("--until is a duration shorter than --since, such as 1h")
+            }
+            let replay = ControlReplay(settings: settings, domain: domain?.bytes, seconds: seconds, until: end)
             try ConfigOptions.run(.policyReplay(replay), json: output.json, ConfigOptions.inputs(path: path))
         }
     }
