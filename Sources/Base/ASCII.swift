@@ -1,25 +1,25 @@
 /// Byte constants and ASCII classes. Wire data stays bytes; nothing here knows locales.
 package enum ASCII {
-    package static let nul: UInt8 = 0x00
-    package static let tab: UInt8 = 0x09
-    package static let lf: UInt8 = 0x0A
-    package static let cr: UInt8 = 0x0D
-    package static let space: UInt8 = 0x20
-    package static let quote: UInt8 = 0x22
-    package static let plus: UInt8 = 0x2B
-    package static let comma: UInt8 = 0x2C
-    package static let hyphen: UInt8 = 0x2D
-    package static let dot: UInt8 = 0x2E
-    package static let slash: UInt8 = 0x2F
-    package static let colon: UInt8 = 0x3A
-    package static let semicolon: UInt8 = 0x3B
-    package static let less: UInt8 = 0x3C
-    package static let equals: UInt8 = 0x3D
-    package static let greater: UInt8 = 0x3E
-    package static let at: UInt8 = 0x40
-    package static let leftBracket: UInt8 = 0x5B
-    package static let backslash: UInt8 = 0x5C
-    package static let rightBracket: UInt8 = 0x5D
+    @inlinable package static var nul: UInt8 { 0x00 }
+    @inlinable package static var tab: UInt8 { 0x09 }
+    @inlinable package static var lf: UInt8 { 0x0A }
+    @inlinable package static var cr: UInt8 { 0x0D }
+    @inlinable package static var space: UInt8 { 0x20 }
+    @inlinable package static var quote: UInt8 { 0x22 }
+    @inlinable package static var plus: UInt8 { 0x2B }
+    @inlinable package static var comma: UInt8 { 0x2C }
+    @inlinable package static var hyphen: UInt8 { 0x2D }
+    @inlinable package static var dot: UInt8 { 0x2E }
+    @inlinable package static var slash: UInt8 { 0x2F }
+    @inlinable package static var colon: UInt8 { 0x3A }
+    @inlinable package static var semicolon: UInt8 { 0x3B }
+    @inlinable package static var less: UInt8 { 0x3C }
+    @inlinable package static var equals: UInt8 { 0x3D }
+    @inlinable package static var greater: UInt8 { 0x3E }
+    @inlinable package static var at: UInt8 { 0x40 }
+    @inlinable package static var leftBracket: UInt8 { 0x5B }
+    @inlinable package static var backslash: UInt8 { 0x5C }
+    @inlinable package static var rightBracket: UInt8 { 0x5D }
 
     @inlinable
     package static func isDigit(_ c: UInt8) -> Bool { c &- 0x30 < 10 }
@@ -35,7 +35,11 @@ package enum ASCII {
     @inlinable
     package static func isPrintable(_ c: UInt8) -> Bool { c >= 0x20 && c < 0x7F }
 
-    package static func lowercased(_ bytes: [UInt8]) -> [UInt8] { bytes.map { lowercased($0) } }
+    package static func lowercased(_ bytes: [UInt8]) -> [UInt8] {
+        // Most of what is compared is lower case already: then there is nothing to build.
+        guard bytes.contains(where: { $0 &- 0x41 < 26 }) else { return bytes }
+        return bytes.map { lowercased($0) }
+    }
 
     /// Whether two byte strings are equal but for ASCII case.
     package static func equalIgnoringCase(_ a: [UInt8], _ b: [UInt8]) -> Bool {
@@ -77,16 +81,20 @@ extension Array where Element == UInt8 {
     }
 
     /// Appends the decimal form of `n`.
+    @inlinable
     package mutating func append(decimal n: some FixedWidthInteger) {
-        if n == 0 { return append(0x30) }
-        var digits: [UInt8] = []
-        var rest = n.magnitude
-        while rest > 0 {
-            digits.append(UInt8(truncatingIfNeeded: 0x30 + rest % 10))
-            rest /= 10
+        append(decimal: UInt64(truncatingIfNeeded: n.magnitude), isNegative: n < 0)
+    }
+
+    @usableFromInline
+    package mutating func append(decimal magnitude: UInt64, isNegative: Bool) {
+        if isNegative { append(0x2D) }
+        var divisor: UInt64 = 1
+        while magnitude / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            append(UInt8(truncatingIfNeeded: 0x30 + magnitude / divisor % 10))
+            divisor /= 10
         }
-        if n < 0 { append(0x2D) }
-        append(contentsOf: digits.reversed())
     }
 
     /// Text for people (logs, command output): bytes outside printable ASCII as \xNN.

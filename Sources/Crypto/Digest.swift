@@ -16,11 +16,17 @@ package enum Digest {
 
         fileprivate var implementation: OpaquePointer? {
             switch self {
-            case .sha1: EVP_sha1()
-            case .sha256: EVP_sha256()
-            case .sha512: EVP_sha512()
+            case .sha1: Self.sha1Fetched
+            case .sha256: Self.sha256Fetched
+            case .sha512: Self.sha512Fetched
             }
         }
+
+        // Asked of the provider once: EVP_sha256() and its like are looked up anew at each use, behind a lock.
+        // Safety: never written after they are made, never freed, and libcrypto reads them from any thread.
+        private nonisolated(unsafe) static let sha1Fetched = EVP_MD_fetch(nil, "SHA1", nil)
+        private nonisolated(unsafe) static let sha256Fetched = EVP_MD_fetch(nil, "SHA256", nil)
+        private nonisolated(unsafe) static let sha512Fetched = EVP_MD_fetch(nil, "SHA512", nil)
     }
 
     package static func hash(_ bytes: [UInt8], _ algorithm: Algorithm) -> [UInt8] {

@@ -54,6 +54,12 @@ package enum RecipientResolution: Sendable {
     case deliver(accounts: [AccountID], forwards: [[UInt8]])
 }
 
+/// The rules of one of our domains, to be asked by reference: the rules as a value are a dozen references to count.
+package final class DomainRules: Sendable {
+    package let policy: DomainPolicy
+    init(_ policy: DomainPolicy) { self.policy = policy }
+}
+
 /// Domains, accounts and aliases at one moment, immutable. Loaded by the store, published to every loop; a transaction
 /// captures one at MAIL and keeps it, so that RCPT never waits for the disk.
 package final class DirectorySnapshot: Sendable {
@@ -63,7 +69,7 @@ package final class DirectorySnapshot: Sendable {
     package static let targetsMax = 1000
 
     package let version: Int
-    private let domains: [[UInt8]: DomainPolicy]
+    private let domains: [[UInt8]: DomainRules]
     private let accounts: [[UInt8]: AccountEntry]
     private let aliases: [[UInt8]: [[UInt8]]]
     private let signingKeys: [[UInt8]: [SigningKey]]
@@ -75,7 +81,7 @@ package final class DirectorySnapshot: Sendable {
         signingKeys: [SigningKey] = []
     ) {
         self.version = version
-        self.domains = domains
+        self.domains = domains.mapValues { DomainRules($0) }
         self.accounts = Dictionary(accounts.map { ($0.address, $0) }, uniquingKeysWith: { first, _ in first })
         self.aliases = aliases
         self.signingKeys = Dictionary(grouping: signingKeys, by: \.domain).mapValues { keys in
@@ -89,15 +95,16 @@ package final class DirectorySnapshot: Sendable {
 
     package static let empty = DirectorySnapshot(version: 0, domains: [:], accounts: [], aliases: [:])
 
-    package func policy(ofDomain domain: [UInt8]) -> DomainPolicy? { domains[domain] }
+    package func policy(ofDomain domain: [UInt8]) -> DomainPolicy? { domains[domain]?.policy }
+    package func rules(ofDomain domain: [UInt8]) -> DomainRules? { domains[domain] }
     package func account(_ address: [UInt8]) -> AccountEntry? { accounts[ASCII.lowercased(address)] }
     /// The keys to sign mail of `domain` (lower case) with, RSA first; empty when it has none or `dkim_sign` is off.
     package func dkimKeys(ofDomain domain: [UInt8]) -> [SigningKey] {
-        domains[domain]?.dkimSign == true ? signingKeys[domain] ?? [] : []
+        domains[domain]?.policy.dkimSign == true ? signingKeys[domain] ?? [] : []
     }
     /// The keys to seal forwarded mail for `domain` with, RSA first; empty unless `arc_seal` is on.
     package func arcKeys(ofDomain domain: [UInt8]) -> [SigningKey] {
-        domains[domain]?.arcSeal == true ? signingKeys[domain] ?? [] : []
+        domains[domain]?.policy.arcSeal == true ? signingKeys[domain] ?? [] : []
     }
     package var accountCount: Int { accounts.count }
 
@@ -105,13 +112,13 @@ package final class DirectorySnapshot: Sendable {
     package func resolve(localpart: [UInt8], domain: [UInt8], declaredSize: Int) -> RecipientResolution {
         let local = ASCII.lowercased(localpart)
         if domain.isEmpty { return postmasterResolution() }
-        guard let policy = domains[domain] else { return .notLocal }
-        guard policy.enabled else { return .unknown }
+        guard let rules = domains[domain] else { return .notLocal }
+        guard rules.policy.enabled else { return .unknown }
         var expansion = Expansion()
-        let found = expand(local: local, domain: domain, policy: policy, depth: 0, into: &expansion)
+        let found = expand(local: local, domain: domain, rules: rules, depth: 0, into: &expansion)
         if expansion.overflowed { return .aliasLoop }
         if !found { return local == Array("postmaster".utf8) ? postmasterResolution() : .unknown }
-        return finish(expansion, policy: policy, declaredSize: declaredSize)
+        return finish(expansion, rules: rules, declaredSize: declaredSize)
     }
 
     private struct Expansion {
@@ -126,7 +133,7 @@ package final class DirectorySnapshot: Sendable {
         postmaster.map { .deliver(accounts: [$0], forwards: []) } ?? .unknown
     }
 
-    private func finish(_ e: Expansion, policy: DomainPolicy, declaredSize: Int) -> RecipientResolution {
+    private func finish(_ e: Expansion, rules: DomainRules, declaredSize: Int) -> RecipientResolution {
         let open = e.accounts.filter { !$0.isDisabled }
         if open.isEmpty, e.forwards.isEmpty { return .disabled }
         let roomy = open.filter { account in
@@ -134,17 +141,17 @@ package final class DirectorySnapshot: Sendable {
             let (needed, overflow) = account.usage.current.addingReportingOverflow(max(0, declaredSize))
             return !overflow && needed <= quota
         }
-        if roomy.count < open.count { return .overQuota(policy.quotaRefusal) }
+        if roomy.count < open.count { return .overQuota(rules.policy.quotaRefusal) }
         return .deliver(accounts: roomy.map(\.id), forwards: e.forwards)
     }
 
     /// Exact account, exact alias, the same without sub-address, then the catch-all. False: nothing matched.
     private func expand(
-        local: [UInt8], domain: [UInt8], policy: DomainPolicy, depth: Int, into e: inout Expansion
+        local: [UInt8], domain: [UInt8], rules: DomainRules, depth: Int, into e: inout Expansion
     ) -> Bool {
         let address = local + [ASCII.at] + domain
         if take(address, depth: depth, into: &e) { return true }
-        if let separator = policy.subaddressSeparator, let cut = local.firstIndex(of: separator), cut > 0 {
+        if let separator = rules.policy.subaddressSeparator, let cut = local.firstIndex(of: separator), cut > 0 {
             if take(Array(local[..<cut]) + [ASCII.at] + domain, depth: depth, into: &e) { return true }
         }
         return take([ASCII.at] + domain, depth: depth, into: &e)
@@ -173,12 +180,12 @@ package final class DirectorySnapshot: Sendable {
     private func follow(_ target: [UInt8], depth: Int, into e: inout Expansion) {
         guard let at = target.lastIndex(of: ASCII.at) else { return }
         let domain = ASCII.lowercased(Array(target[(at + 1)...]))
-        guard let policy = domains[domain] else {
+        guard let rules = domains[domain] else {
             if !e.forwards.contains(target) { e.forwards.append(target) }
             return
         }
         // A target of ours that is not there (any more) is skipped: the others still get the message.
         _ = expand(
-            local: ASCII.lowercased(Array(target[..<at])), domain: domain, policy: policy, depth: depth, into: &e)
+            local: ASCII.lowercased(Array(target[..<at])), domain: domain, rules: rules, depth: depth, into: &e)
     }
 }

@@ -22,10 +22,18 @@ package struct MessageID: Sendable, Hashable, Comparable {
         var out = [UInt8](repeating: 0, count: 13)
         var rest = UInt64(bitPattern: rawValue)
         for i in stride(from: 12, through: 0, by: -1) {
-            out[i] = Self.alphabet[Int(rest & 31)]
+            out[i] = Self.character(UInt8(truncatingIfNeeded: rest & 31))
             rest >>= 5
         }
         return out
+    }
+
+    /// Of `alphabet`, by counting the letters that it leaves out: ids are written several times for each message.
+    private static func character(_ digit: UInt8) -> UInt8 {
+        if digit < 10 { return 0x30 + digit }
+        // After H, K, N and T.
+        let skipped: UInt8 = (digit > 17 ? 1 : 0) + (digit > 19 ? 1 : 0) + (digit > 21 ? 1 : 0) + (digit > 26 ? 1 : 0)
+        return 0x41 + (digit - 10) + skipped
     }
 
     package init?(text: [UInt8]) {

@@ -7,8 +7,9 @@ import Reactor
 import Store
 import Telemetry
 
-/// What every thread of the server may use: made once by `Application`, immutable.
-struct ServerServices: Sendable {
+/// What every thread of the server may use: made once by `Application`, immutable. By reference, because each message's
+/// way to the store and back takes it along.
+final class ServerServices: Sendable {
     let hostname: [UInt8]
     let inlineBodyMax: Int
     /// `smtp.max_message_size`.
@@ -30,6 +31,44 @@ struct ServerServices: Sendable {
     let signers: WorkerPool
     let metrics: ServerMetrics
     let log: Log
+
+    init(
+        hostname: [UInt8],
+        inlineBodyMax: Int,
+        messageOctetsMax: Int,
+        relayNetworks: [IPNetwork],
+        gateway: StoreGateway,
+        directory: DirectoryPublisher,
+        authenticator: Authenticator,
+        defense: DefenseServices,
+        poison: PoisonService,
+        resolver: any DNSResolver,
+        auth: AuthSettings,
+        dnsHasAnswered: @escaping @Sendable () -> Bool,
+        ledger: LedgerWriter?,
+        delivery: DeliveryService,
+        signers: WorkerPool,
+        metrics: ServerMetrics,
+        log: Log
+    ) {
+        self.hostname = hostname
+        self.inlineBodyMax = inlineBodyMax
+        self.messageOctetsMax = messageOctetsMax
+        self.relayNetworks = relayNetworks
+        self.gateway = gateway
+        self.directory = directory
+        self.authenticator = authenticator
+        self.defense = defense
+        self.poison = poison
+        self.resolver = resolver
+        self.auth = auth
+        self.dnsHasAnswered = dnsHasAnswered
+        self.ledger = ledger
+        self.delivery = delivery
+        self.signers = signers
+        self.metrics = metrics
+        self.log = log
+    }
 }
 
 /// What the drivers of one loop share. Confined to that loop's thread.
@@ -78,6 +117,8 @@ extension LoopContext {
 final class ListenerContext: Sendable {
     let session: SMTPSessionConfiguration
     let label: ListenerLabel
+    /// The label as records have it.
+    let name: [UInt8]
     let tls: TLSPublisher?
     let implicitTLS: Bool
     /// A proxy says first whom it speaks for.
@@ -89,6 +130,7 @@ final class ListenerContext: Sendable {
     ) {
         self.session = session
         self.label = label
+        name = Array(label.text.utf8)
         self.tls = tls
         self.implicitTLS = implicitTLS
         self.isProxied = isProxied

@@ -121,7 +121,7 @@ extension SMTPConnection {
         let services = loop.services.defense
         if !defense.isExempt { services.clients.loginFailed(client, services.limits.current, now: loop.reactor.now) }
         let domain = triedUser.lastIndex(of: ASCII.at).map { ASCII.lowercased(Array(triedUser[($0 + 1)...])) } ?? []
-        let rules = loop.services.directory.current.policy(ofDomain: domain)?.defense.tarpit
+        let rules = loop.services.directory.current.rules(ofDomain: domain)?.policy.defense.tarpit
         let delay = tarpitDelay(rules, domain)
         let refusal = Answer.refused(
             refusing(

@@ -76,12 +76,12 @@ extension SMTPConnection {
     func look(up address: MailAddress) -> DirectoryAnswer {
         let declared = Int(clamping: session.declaredSize ?? 0)
         // Before a catch-all takes it: only we could make such an address.
-        if directory.policy(ofDomain: address.domain) != nil, let first = returnPath(address) {
+        if directory.rules(ofDomain: address.domain) != nil, let first = returnPath(address) {
             return bounce(to: first)
         }
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: declared) {
         case .deliver(let accounts, let forwards):
-            if let most = directory.policy(ofDomain: address.domain)?.maxMessageSize, declared > most {
+            if let most = directory.rules(ofDomain: address.domain)?.policy.maxMessageSize, declared > most {
                 return .refused(
                     .rejected, StoreReplies.tooLargeForRecipient,
                     "SIZE=\(declared) was announced, max_message_size of the domain is \(most)")

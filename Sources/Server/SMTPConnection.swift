@@ -1,4 +1,5 @@
 import Base
+import Handoff
 import MailAuth
 import Policy
 import Protocols
@@ -47,6 +48,8 @@ final class SMTPConnection: ConnectionDriver {
     var preparedHeader: InboundHeader?
     /// The message that the filters have to the end.
     var underFilter: PendingMessage?
+    /// The message whose signatures are being made.
+    var underSignature: SignedCase?
     /// The id of the message, as filters were told.
     var filterID: MessageID?
     /// The message whose checks wait for DNS.
@@ -219,6 +222,7 @@ final class SMTPConnection: ConnectionDriver {
         if reason == .stopping { forgetHeld() } else { abandonHeld() }
         chain?.close()
         if let underFilter { discard(underFilter.content) }
+        if let underSignature { discard(underSignature.judged.message.content) }
         if case .tlsFailed(let text) = reason {
             loop.services.metrics.tlsSessions.add(.unknown, .failed)
             loop.services.log.info("tls_failed") {
@@ -244,7 +248,7 @@ final class SMTPConnection: ConnectionDriver {
 
     func answered(_ ticket: Ticket, _ answer: Answer) {
         guard let c = loop.reactor.connection(for: token) else { return }
-        body.markInProgress()
+        markInProgress()
         session.resume(ticket, with: answer)
         pump(c)
     }
@@ -302,6 +306,11 @@ final class SMTPConnection: ConnectionDriver {
                 if !session.isReceivingBody, !session.isInTransaction { body.discard() }
             }
         }
+    }
+
+    /// What the thread works on until the end of the event. Asks for the marks alone: the whole body would be copied.
+    func markInProgress() {
+        if let mark = body.mark { mark.begin() } else { body.envelopeMark?.begin() }
     }
 
     func answer(_ ticket: Ticket, _ answer: Answer) {

@@ -8,8 +8,9 @@ extension DecisionRecord {
     /// Most receiving domains kept.
     package static let verdictsMax = 100
 
-    /// For `LedgerWriter.record`. A few microseconds; on the loop that made it.
-    package func encoded() -> [UInt8] {
+    /// For `LedgerWriter.record`. A few microseconds; on the loop that made it. `total`: microseconds that it all took, for
+    /// who does not want to copy the record to say so.
+    package func encoded(total: UInt64? = nil) -> [UInt8] {
         var e = LedgerEncoder(.decision, id: id.rawValue, microseconds: time.microseconds)
         e.session(1, session)
         e.text(2, sender)
@@ -24,7 +25,7 @@ extension DecisionRecord {
         e.flag(11, policyFacts.clientIsTrusted)
         e.text(12, dmarcMode)
         e.number(13, dice)
-        e.timing(14, timing)
+        e.timing(14, timing, total: total ?? timing.total)
         e.number(18, removedClaims)
         e.events(19, events)
         e.changes(20, changes)
@@ -99,9 +100,9 @@ extension LedgerEncoder {
         }
     }
 
-    fileprivate mutating func timing(_ tag: Int, _ timing: DecisionRecord.Timing) {
+    fileprivate mutating func timing(_ tag: Int, _ timing: DecisionRecord.Timing, total: UInt64) {
         group(tag) { e in
-            e.number(1, timing.total)
+            e.number(1, total)
             e.number(2, timing.verdict)
             e.number(3, timing.dns)
             e.number(4, timing.questions)

@@ -59,10 +59,14 @@ package struct ARCFields: Sendable {
     package init(_ header: HeaderIndex) {
         self.header = header
         let places = Self.names.map { header.places(of: $0) }
+        guard places.contains(where: { !$0.isEmpty }) else {
+            // Most mail: nothing to take apart.
+            (sets, problem, highestInstance) = ([], .noChain, 0)
+            return
+        }
         var slots = [[Int]](repeating: [-1, -1, -1], count: ARCInstance.maximum + 1)
         var highest = 0
         var problem: ARCReason?
-        if places.allSatisfy(\.isEmpty) { problem = .noChain }
         if places.contains(where: { $0.count > ARCInstance.maximum }) { problem = .tooManySets }
         for kind in 0..<3 where problem != .tooManySets {
             for place in places[kind] {

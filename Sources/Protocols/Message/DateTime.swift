@@ -41,12 +41,12 @@ package struct DateTime: Sendable, Hashable {
 
     /// RFC 5322 §3.3: `Thu, 01 Jan 1970 00:00:00 +0000`.
     package func append(to out: inout [UInt8]) {
-        out.append(contentsOf: Self.weekdays[weekday * 3..<weekday * 3 + 3])
+        for i in weekday * 3..<weekday * 3 + 3 { out.append(Self.weekdays[i]) }
         out.append(ASCII.comma)
         out.append(ASCII.space)
         Self.appendTwo(day, to: &out)
         out.append(ASCII.space)
-        out.append(contentsOf: Self.months[(month - 1) * 3..<month * 3])
+        for i in (month - 1) * 3..<month * 3 { out.append(Self.months[i]) }
         out.append(ASCII.space)
         out.append(decimal: year)
         out.append(ASCII.space)

@@ -31,6 +31,15 @@ package struct Reply: Sendable, Hashable {
 
     /// Appends the wire form: one line per LF-separated piece, controls and non-ASCII replaced, over-long lines cut.
     package func append(to out: inout [UInt8]) {
+        // Once for the whole reply, where nothing of this turn is there yet.
+        if out.isEmpty { out.reserveCapacity(text.count + 32) }
+        if text.count <= Self.lineOctetsMax, text.allSatisfy(ASCII.isPrintable) {
+            appendPrefix(to: &out, last: true)
+            out += text
+            out.append(ASCII.cr)
+            out.append(ASCII.lf)
+            return
+        }
         var start = 0
         while true {
             var end = start

@@ -40,7 +40,7 @@ extension SMTPConnection {
             let address = recipient.address
             // RFC 5321 §4.5.1
             if RecipientCase.isPostmaster(address) { continue }
-            guard let rules = directory.policy(ofDomain: address.domain)?.defense.greylist, rules.isOn else { continue }
+            guard let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn else { continue }
             guard
                 let reply = deferral(
                     of: address, rules, score: defense.scores[address.domain], proven, message: message.id)

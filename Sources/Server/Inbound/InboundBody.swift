@@ -59,7 +59,7 @@ struct InboundBody: BodySink {
     /// Of the message whose header was complete last, until the next transaction begins: its checks go on after `take`.
     private(set) var mark: ProgressMark?
     /// Of the transaction, until its message has one.
-    private var envelopeMark: ProgressMark?
+    private(set) var envelopeMark: ProgressMark?
     private var aside: SetAside?
 
     /// What `takeSetAside` hands on.

@@ -3,7 +3,7 @@ import MailAuth
 import Protocols
 
 /// The header of a message that is arriving, taken apart once: what the checks want of it, and which fields have to go.
-struct InboundHeader {
+final class InboundHeader: Sendable {
     /// As it will be sent on: without what was taken out, with what was added.
     let index: HeaderIndex
     let dkim: DKIMFields

@@ -3,8 +3,9 @@ import MailAuth
 import Protocols
 
 /// The questions of one message: what is known, what has been asked and not answered, and since when. Drives
-/// `FactGatherer` by answers that come from another thread. Owned by one connection, on its loop's thread.
-struct Inquiry {
+/// `FactGatherer` by answers that come from another thread. Owned by one connection, on its loop's thread; a reference, so
+/// that mail that is not checked carries no more than a null pointer of it.
+final class Inquiry {
     /// Tells answers for this message from late ones for the one before.
     let serial: UInt64
     /// Who handed the message over; fixed at MAIL.
@@ -35,7 +36,7 @@ struct Inquiry {
         case gaveUp
     }
 
-    mutating func advance<E: Evaluation>(_ evaluation: E, memo: DNSMemo, now: Instant) -> Step<E.Verdict> {
+    func advance<E: Evaluation>(_ evaluation: E, memo: DNSMemo, now: Instant) -> Step<E.Verdict> {
         // Each turn learns something or returns; the gatherer's own bound is on rounds.
         while true {
             switch gatherer.advance(evaluation, now: now) {
@@ -55,24 +56,24 @@ struct Inquiry {
     }
 
     /// The client's results hold for the rest of the message, whatever else is learned.
-    mutating func settleClient(_ results: MessageCheck.Client.Results) { client.known = results }
+    func settleClient(_ results: MessageCheck.Client.Results) { client.known = results }
 
     /// Takes what the memo knows of questions that are likely to be asked.
-    mutating func learn(likely questions: [DNSQuestion], memo: DNSMemo, now: Instant) {
+    func learn(likely questions: [DNSQuestion], memo: DNSMemo, now: Instant) {
         for question in questions {
             if let answer = memo.answer(question, now: now) { gatherer.learn(question, answer) }
         }
     }
 
-    mutating func renewDeadline() { gatherer.renewDeadline() }
+    func renewDeadline() { gatherer.renewDeadline() }
 
-    mutating func learn(_ answers: [(DNSQuestion, DNSAnswer)]) {
+    func learn(_ answers: [(DNSQuestion, DNSAnswer)]) {
         for (question, _) in answers { inFlight.remove(question) }
         gatherer.learn(answers)
     }
 
     /// What has not been answered yet will not be: each check ends by its own rules for that.
-    mutating func giveUpWaiting() {
+    func giveUpWaiting() {
         for question in inFlight { gatherer.learn(question, .timeout) }
         inFlight = []
     }

@@ -5,8 +5,9 @@ import Policy
 import Protocols
 import Store
 
-/// A message whose last octet has come, on its way to the verdict and the store.
-struct PendingMessage {
+/// A message whose last octet has come, on its way to the verdict and the store. By reference: it passes through a dozen
+/// hands, one at a time, on its loop's thread.
+final class PendingMessage {
     let id: MessageID
     let ticket: Ticket
     var envelope: Envelope
@@ -36,6 +37,26 @@ struct PendingMessage {
     /// A new body found no room.
     var isLost = false
 
+    init(
+        id: MessageID, ticket: Ticket, envelope: Envelope, recipients: [ResolvedRecipient], content: AcceptRequest.Body,
+        size: Int, began: Instant, check: MessageCheck?, messageID: [UInt8], removedClaims: Int, header: [UInt8],
+        signing: SigningOrder?, filteredHeader: [UInt8]?
+    ) {
+        self.id = id
+        self.ticket = ticket
+        self.envelope = envelope
+        self.recipients = recipients
+        self.content = content
+        self.size = size
+        self.began = began
+        self.check = check
+        self.messageID = messageID
+        self.removedClaims = removedClaims
+        self.header = header
+        self.signing = signing
+        self.filteredHeader = filteredHeader
+    }
+
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {
         var out: [[UInt8]] = []
@@ -46,19 +67,31 @@ struct PendingMessage {
     }
 }
 
-/// A message with its verdict.
-struct JudgedMessage {
-    var message: PendingMessage
+/// A message with its verdict; by reference like the message.
+final class JudgedMessage {
+    let message: PendingMessage
     let results: AuthResults
     let decision: MessageDecision
     var record: DecisionRecord?
-    /// Why, when no rule of authentication decided.
-    var cause: [UInt8] = []
+
+    init(message: PendingMessage, results: AuthResults, decision: MessageDecision, record: DecisionRecord?) {
+        self.message = message
+        self.results = results
+        self.decision = decision
+        self.record = record
+    }
 
     /// Whether mail for `domain` goes to the junk folder.
     func quarantines(_ domain: [UInt8]) -> Bool {
         message.quarantine != nil || message.junk.contains(domain) || decision.quarantines(domain)
     }
+}
+
+/// A message whose signatures are being made.
+struct SignedCase {
+    let judged: JudgedMessage
+    let trace: [UInt8]
+    let wall: WallTime
 }
 
 /// What a message was when it was handed to the store: for the log line, the metrics and the ledger after the answer,
@@ -71,8 +104,15 @@ struct AcceptedMessage: Sendable {
     let recipients: Int
     let size: Int
     let began: Instant
-    /// nil: nothing is recorded.
-    let record: DecisionRecord?
+    /// With the reply of an accepted message; nil: nothing is recorded.
+    let record: RecordDraft?
+}
+
+/// A record on its way to the ledger with its message: to the store's thread and back. By reference, because a record is a
+/// hundred references to count for each copy.
+final class RecordDraft: Sendable {
+    let record: DecisionRecord
+    init(_ record: DecisionRecord) { self.record = record }
 }
 
 /// How mail from elsewhere is checked; the same for all loops.

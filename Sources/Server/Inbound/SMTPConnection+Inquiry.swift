@@ -38,7 +38,7 @@ extension SMTPConnection {
                 facts: last.facts)
             return
         }
-        var current = Inquiry(
+        let current = Inquiry(
             serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: loop.services.auth.limits)
         current.learn(likely: loop.plans.client(peerAddress, helo, sender), memo: loop.memo, now: loop.reactor.now)
         inquiry = current
@@ -65,7 +65,7 @@ extension SMTPConnection {
 
     /// Asks for whatever can be known to be wanted by now.
     func prepare() {
-        body.markInProgress()
+        markInProgress()
         if let header = body.takeHeader() {
             preparedHeader = header
             // The client took its time for envelope and header; the checks have theirs from here.
@@ -74,19 +74,15 @@ extension SMTPConnection {
         let header = preparedHeader
         guard pending == nil, inquiry?.judges != false else { return }
         prepareClient()
-        guard let header, var current = inquiry else { return }
+        guard let header, let current = inquiry else { return }
         let check = check(current, header, hashes: [:])
-        // Moved out and back: a copy of the facts for each step would cost more than the step.
-        inquiry = nil
         let step = current.advance(MessageCheck.Preparation(check), memo: loop.memo, now: loop.reactor.now)
-        inquiry = current
         if case .wait(let questions) = step { put(questions) }
     }
 
     /// What the client's address and names come to, once.
     private func prepareClient() {
-        guard var current = inquiry, current.client.known == nil else { return }
-        inquiry = nil
+        guard let current = inquiry, current.client.known == nil else { return }
         let step = current.advance(current.client, memo: loop.memo, now: loop.reactor.now)
         if case .verdict(let results) = step {
             current.settleClient(results)
@@ -100,7 +96,6 @@ extension SMTPConnection {
                     facts: current.gatherer.facts.settled,
                     at: loop.reactor.now) : nil
         }
-        inquiry = current
         if case .wait(let questions) = step { put(questions) }
     }
 
@@ -157,11 +152,9 @@ extension SMTPConnection {
 
     /// Ends in `conclude`, now or when the answers are there.
     func pursueVerdict() {
-        body.markInProgress()
-        guard let message = pending, let check = message.check, var current = inquiry else { return }
-        inquiry = nil
+        markInProgress()
+        guard let message = pending, let check = message.check, let current = inquiry else { return }
         let step = current.advance(check, memo: loop.memo, now: loop.reactor.now)
-        inquiry = current
         switch step {
         case .wait(let questions): put(questions)
         case .verdict(let results):

@@ -26,7 +26,7 @@ extension SMTPConnection {
     }
 
     private func advanceFirst() {
-        body.markInProgress()
+        markInProgress()
         while let first = gate.first {
             var current = first
             let answer = advance(&current)
@@ -99,7 +99,7 @@ extension SMTPConnection {
     /// The answer to a recipient that was not there or not to be had. Who tries many waits longer for each.
     private func answerFailure(_ current: inout RecipientCase, _ answer: Answer, _ result: RecipientResult) -> Answer? {
         guard result == .unknown || result == .relayDenied || result == .rejected, !isOwnMail else { return answer }
-        let policy = directory.policy(ofDomain: current.address.domain)?.defense.tarpit
+        let policy = directory.rules(ofDomain: current.address.domain)?.policy.defense.tarpit
         let delay = tarpitDelay(policy, current.address.domain)
         guard delay > 0,
             hold(current.ticket, answer, of: current.address.wire, seconds: delay, isRecipient: true)
@@ -113,7 +113,7 @@ extension SMTPConnection {
     /// What DNS lists, reverse DNS, HELO and early talk add up to; nil while something of it is being asked.
     private func weigh(_ current: RecipientCase, _ resolved: ResolvedRecipient) -> GateStep? {
         guard !isOwnMail, !defense.isExempt, !current.isPostmaster, let ip = client,
-            let rules = directory.policy(ofDomain: current.address.domain)?.defense, rules.wantsScore
+            let rules = directory.rules(ofDomain: current.address.domain)?.policy.defense, rules.wantsScore
         else { return .go(.weighed(resolved, score: nil)) }
         guard let evidence = evidence(of: ip, rules.score) else { return nil }
         if loop.services.ledger != nil { defense.add(evidence) }
@@ -138,13 +138,11 @@ extension SMTPConnection {
         out.heloName = session.heloName
         out.helo = HELOFinding(session.heloName, client: ip, ownNames: [loop.services.hostname])
         ensureInquiry()
-        guard var current = inquiry else { return out }
-        inquiry = nil
+        guard let current = inquiry else { return out }
         let check = DNSListCheck(ip, zones: rules.zones, explained: rules.explainedZones)
         let lists = rules.lists.isEmpty ? nil : current.advance(check, memo: loop.memo, now: loop.reactor.now)
         let reverse =
             rules.reverseWeight == 0 ? nil : current.advance(IPRevCheck(ip), memo: loop.memo, now: loop.reactor.now)
-        inquiry = current
         var waits = false
         switch lists {
         case .verdict(let findings): out.lists = findings
@@ -169,7 +167,7 @@ extension SMTPConnection {
     private func greylist(_ current: RecipientCase, _ resolved: ResolvedRecipient, score: Int?) -> GateStep? {
         let address = current.address
         guard !isOwnMail, !current.isPostmaster, !sender.isEmpty,
-            let rules = directory.policy(ofDomain: address.domain)?.defense.greylist, rules.isOn
+            let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn
         else { return .go(.filtering(resolved)) }
         guard let results = clientResults() else { return nil }
         let spf = results.known?.spf
@@ -185,11 +183,9 @@ extension SMTPConnection {
     private func clientResults() -> (known: MessageCheck.Client.Results?, Void)? {
         guard loop.services.auth.isEnabled else { return (nil, ()) }
         ensureInquiry()
-        guard var current = inquiry else { return (nil, ()) }
+        guard let current = inquiry else { return (nil, ()) }
         if let known = current.client.known { return (known, ()) }
-        inquiry = nil
         let step = current.advance(current.client, memo: loop.memo, now: loop.reactor.now)
-        inquiry = current
         switch step {
         case .verdict(let results): return (results, ())
         case .gaveUp: return (nil, ())

@@ -66,7 +66,7 @@ extension SMTPConnection {
     }
 
     var sessionFacts: SessionFacts {
-        var out = SessionFacts(listener: Array(listener.label.text.utf8), peer: IPAddress(bytes: peerAddress))
+        var out = SessionFacts(listener: listener.name, peer: IPAddress(bytes: peerAddress))
         out.helo = session.heloName
         out.tlsVersion = tlsInfo?.version.utf8.map { $0 } ?? []
         out.tlsCipher = tlsInfo?.cipher.utf8.map { $0 } ?? []

@@ -11,7 +11,7 @@ import Telemetry
 extension SMTPConnection {
     func submit(_ envelope: Envelope, _ ticket: Ticket) {
         if body.endsAside() { return setAside(envelope, ticket) }
-        body.markInProgress()
+        markInProgress()
         tally.messages += 1
         let recipients = resolved
         resolved = []
@@ -32,7 +32,7 @@ extension SMTPConnection {
                 subject: largestRefused(envelope, size))
         }
         loop.services.metrics.bytesReceived.add(size)
-        var message = PendingMessage(
+        let message = PendingMessage(
             id: ownID ?? filterID ?? loop.ids.next(at: loop.reactor.wall), ticket: ticket, envelope: envelope,
             recipients: recipients,
             content: content, size: size, began: loop.reactor.now, check: finalCheck(hashes: taken.hashes),
@@ -48,7 +48,7 @@ extension SMTPConnection {
     }
 
     private func smallestLimit(_ envelope: Envelope) -> Int? {
-        envelope.recipients.compactMap { directory.policy(ofDomain: $0.address.domain)?.maxMessageSize }.min()
+        envelope.recipients.compactMap { directory.rules(ofDomain: $0.address.domain)?.policy.maxMessageSize }.min()
     }
 
     /// The first recipient that takes no message of `size`.
@@ -153,9 +153,16 @@ extension SMTPConnection {
     func store(_ judged: JudgedMessage) {
         let wall = loop.reactor.wall
         let trace = trace(judged.message, judged.results, wall)
-        sign(judged.message, judged.results, trace) { connection, signed in
-            connection.accept(judged, trace + signed.signatures, signed.seals, wall)
-        }
+        guard let order = judged.message.signing else { return accept(judged, trace, [:], wall) }
+        underSignature = SignedCase(judged: judged, trace: trace, wall: wall)
+        sign(order, judged)
+    }
+
+    /// The signatures are made, on another thread.
+    func signed(_ id: MessageID, _ made: SigningOrder.Signed) {
+        guard let waiting = underSignature, waiting.judged.message.id == id else { return }
+        underSignature = nil
+        accept(waiting.judged, waiting.trace + made.signatures, made.seals, waiting.wall)
     }
 
     /// Hands the message to the store, and to the scheduler what goes elsewhere.
@@ -174,7 +181,9 @@ extension SMTPConnection {
         // What a filter wants kept back must not leave: an operator says when.
         if !request.remote.isEmpty { request.hold = message.quarantine }
         if let report = deliveredReport(message, request, wall) { request.reports = [report] }
-        var record = judged.record
+        // Moved out, not copied: nobody asks for it again.
+        var record: DecisionRecord?
+        swap(&record, &judged.record)
         record?.events = defense.transaction
         if message.filteredHeader != nil { update(&record, judged) }
         if judged.message.junk.isEmpty, judged.message.quarantine == nil, judged.decision.action == .accept {
@@ -184,7 +193,8 @@ extension SMTPConnection {
         let jobs = delivery.reserve(&request, now: wall)
         let accepted = AcceptedMessage(
             id: message.id, peer: peer, listener: listener.label, sender: request.sender,
-            recipients: envelope.recipients.count, size: message.size, began: message.began, record: record)
+            recipients: envelope.recipients.count, size: message.size, began: message.began,
+            record: record.map { RecordDraft($0) })
         let services = loop.services
         let handle = loop.reactor.handle
         let token = self.token

@@ -78,7 +78,7 @@ extension SMTPConnection {
     }
 
     private func route(of address: MailAddress) -> MilterRoute {
-        MilterRoute(address.domain, isLocal: directory.policy(ofDomain: address.domain) != nil)
+        MilterRoute(address.domain, isLocal: directory.rules(ofDomain: address.domain) != nil)
     }
 
     /// A command that is none is refused, in the words of a filter that has any.
@@ -96,7 +96,7 @@ extension SMTPConnection {
         of address: MailAddress, _ ticket: Ticket, then proceed: @escaping (SMTPConnection, MilterVerdict) -> Void
     ) {
         guard let chain else { return proceed(self, .proceed) }
-        let wanted = directory.policy(ofDomain: address.domain)?.defense.milters ?? .all
+        let wanted = directory.rules(ofDomain: address.domain)?.policy.defense.milters ?? .all
         chain.recipient(
             address.wire, parameters: session.recipientParameters(ticket), route: route(of: address), filters: wanted
         ) { [weak self] verdict in
@@ -142,7 +142,7 @@ extension SMTPConnection {
     }
 
     private func filtered(_ judged: JudgedMessage, _ outcome: MilterOutcome) {
-        body.markInProgress()
+        markInProgress()
         // What the session itself tells of is not told twice.
         let told: Set<DefenseEvent.Effect> = [.refused, .deferred, .closed]
         for event in outcome.events where !told.contains(event.effect) || event.reply == nil { note(event) }
@@ -155,8 +155,7 @@ extension SMTPConnection {
         case .discard:
             discard(judged)
         case .proceed, .accept:
-            var judged = judged
-            apply(outcome.modifications, to: &judged.message)
+            apply(outcome.modifications, to: judged.message)
             judged.record?.changes = outcome.changes
             judged.record?.changeCount = outcome.changeCount
             guard !judged.message.isLost else {
@@ -168,22 +167,22 @@ extension SMTPConnection {
         }
     }
 
-    private func apply(_ changes: MilterModifications, to message: inout PendingMessage) {
+    private func apply(_ changes: MilterModifications, to message: PendingMessage) {
         guard !changes.isEmpty else { return }
         if let header = changes.header { message.filteredHeader = header }
-        if let bytes = changes.body { replaceBody(of: &message, with: bytes) }
+        if let bytes = changes.body { replaceBody(of: message, with: bytes) }
         message.quarantine = changes.quarantine
         if let other = changes.sender {
             other.apply(to: &message.envelope)
             sender = other.address?.wire ?? []
             message.hasOtherSender = true
         }
-        remove(changes.removedRecipients, from: &message)
-        for recipient in changes.addedRecipients { add(recipient.recipient, to: &message) }
-        if changes.header != nil || changes.body != nil { renewSigning(of: &message, changes.body) }
+        remove(changes.removedRecipients, from: message)
+        for recipient in changes.addedRecipients { add(recipient.recipient, to: message) }
+        if changes.header != nil || changes.body != nil { renewSigning(of: message, changes.body) }
     }
 
-    private func remove(_ addresses: [MailAddress], from message: inout PendingMessage) {
+    private func remove(_ addresses: [MailAddress], from message: PendingMessage) {
         guard !addresses.isEmpty else { return }
         let gone = Set(addresses.map { ASCII.lowercased($0.wire) })
         let kept = message.envelope.recipients.indices.filter {
@@ -194,7 +193,7 @@ extension SMTPConnection {
     }
 
     /// A filter of ours may send a copy anywhere.
-    private func add(_ recipient: EnvelopeRecipient, to message: inout PendingMessage) {
+    private func add(_ recipient: EnvelopeRecipient, to message: PendingMessage) {
         let address = recipient.address
         switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: 0) {
         case .deliver(let accounts, let forwards):
@@ -209,7 +208,7 @@ extension SMTPConnection {
         message.envelope.recipients.append(recipient)
     }
 
-    private func replaceBody(of message: inout PendingMessage, with bytes: [UInt8]) {
+    private func replaceBody(of message: PendingMessage, with bytes: [UInt8]) {
         discard(message.content)
         body.store.begin()
         body.store.append(bytes.span)
@@ -221,7 +220,7 @@ extension SMTPConnection {
     }
 
     /// Our own signatures cover what leaves, not what came.
-    private func renewSigning(of message: inout PendingMessage, _ bytes: [UInt8]?) {
+    private func renewSigning(of message: PendingMessage, _ bytes: [UInt8]?) {
         guard var order = message.signing, let header = message.filteredHeader else { return }
         order.header = InboundHeader(own: header).index
         if let bytes {

@@ -107,13 +107,10 @@ extension SMTPConnection {
         return results.dkim.contains { $0.result == .pass && $0.coversBody && $0.domain == own }
     }
 
-    /// Signs on a worker thread and goes on here; at once when nothing is to be signed. A pool that is full means unsigned
-    /// mail would leave: then the client tries again later.
-    func sign(
-        _ message: PendingMessage, _ results: AuthResults, _ trace: [UInt8],
-        then proceed: @escaping @Sendable (SMTPConnection, SigningOrder.Signed) -> Void
-    ) {
-        guard let order = message.signing else { return proceed(self, SigningOrder.Signed()) }
+    /// Signs on a worker thread and goes on in `signed`. A pool that is full means unsigned mail would leave: then the client
+    /// tries again later.
+    func sign(_ order: SigningOrder, _ judged: JudgedMessage) {
+        let (id, results) = (judged.message.id, judged.results)
         let handle = loop.reactor.handle
         let token = self.token
         let metrics = loop.services.metrics
@@ -126,16 +123,17 @@ extension SMTPConnection {
                 // Its client is gone: nothing was acknowledged, nothing is kept.
                 guard let connection = SMTPConnection.on(reactor, token) else { return }
                 mark?.begin()
-                proceed(connection, signed)
+                connection.signed(id, signed)
                 // What was answered on the spot has to go out: nobody else runs the session here.
                 if let c = reactor.connection(for: token) { connection.pump(c) }
             }
             if !delivered { metrics.mailboxFull.add(.reactor) }
         }
-        if !taken {
-            refuseMessage(
-                message.ticket, .store, StoreReplies.storeBusy, because: "too many messages wait for signatures")
-        }
+        guard !taken else { return }
+        underSignature = nil
+        discard(judged.message.content)
+        refuseMessage(
+            judged.message.ticket, .store, StoreReplies.storeBusy, because: "too many messages wait for signatures")
     }
 }
 
