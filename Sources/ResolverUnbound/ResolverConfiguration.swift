@@ -31,6 +31,11 @@ package struct ResolverConfiguration: Sendable, Equatable {
 package struct ResolverLimits: Sendable {
     /// Distinct questions that libunbound works on, those nobody waits for any more included.
     package var open = 8_192
+    /// From so many open questions on the table is crowded: each is waited for `crowdedSeconds` at most, and when nobody
+    /// waits for half of them libunbound, which works on for half a minute, is started afresh. Otherwise a few thousand
+    /// names without servers would fill the table for as long.
+    package var crowded = 3_072
+    package var crowdedSeconds = 1.5
     /// Askers waiting, all questions together.
     package var waiters = 65_536
     /// Batches in the inbox.

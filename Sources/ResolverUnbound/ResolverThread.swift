@@ -24,6 +24,8 @@ final class ResolverThread {
     /// The last answer that was none of failure, or the last fresh start.
     private var lastLife = ResolverThread.now
     private var running = true
+    /// When libunbound was started last.
+    private var restarted = ResolverThread.now
     /// Nothing has answered for long: askers are told so at once, and probes look for the first sign of life.
     private var isSilent = false
     private var probes = 0
@@ -85,7 +87,7 @@ final class ResolverThread {
     }
 
     private var waitMilliseconds: Int32 {
-        if waiting > 0 { return Int32(limits.sweepSeconds * 1000) }
+        if waiting > 0 || isCrowded { return Int32(limits.sweepSeconds * 1000) }
         return isSilent ? Int32(limits.probeSeconds * 1000) : -1
     }
 
@@ -175,14 +177,28 @@ final class ResolverThread {
     private func sweep() {
         let now = Self.now
         if isSilent, now >= nextProbe { probe(now) }
-        guard waiting > 0 else { return }
+        guard waiting > 0 || isCrowded else { return }
         guard now >= nextSweep else { return }
         nextSweep = now.advanced(bySeconds: limits.sweepSeconds)
+        let patience =
+            isCrowded ? min(limits.crowdedSeconds, configuration.timeoutSeconds) : configuration.timeoutSeconds
+        let due = now.advanced(bySeconds: configuration.timeoutSeconds - patience)
+        var abandoned = 0
         // Replies only post, so nothing changes the table meanwhile.
-        for query in open.values { expire(query, now) }
+        for query in open.values {
+            expire(query, due)
+            if query.waiters.isEmpty { abandoned += 1 }
+        }
         // Before the first answer a few questions are enough: this network may have no DNS at all.
         let enough = life.hasAnswered ? limits.silenceQuestions : 1
-        if open.count >= enough, now.seconds(since: lastLife) >= limits.silenceSeconds { fallSilent(now) }
+        if open.count >= enough, now.seconds(since: lastLife) >= limits.silenceSeconds { return fallSilent(now) }
+        guard isCrowded, abandoned >= open.count - abandoned,
+            now.seconds(since: restarted) >= limits.crowdedSeconds
+        else { return }
+        // A fresh start is no sign of life.
+        let life = lastLife
+        restart()
+        lastLife = life
     }
 
     // MARK: Silence
@@ -227,10 +243,13 @@ final class ResolverThread {
 
     private static let probeQuestion = DNSQuestion(.root, .txt)
 
-    private func expire(_ query: Query, _ now: Instant) {
-        guard let first = query.waiters.first, first.deadline <= now else { return }
+    private var isCrowded: Bool { open.count >= limits.crowded }
+
+    /// Tells those whose deadline is not after `end`.
+    private func expire(_ query: Query, _ end: Instant) {
+        guard let first = query.waiters.first, first.deadline <= end else { return }
         // Waiters stand in the order they came, and all have the same time.
-        let due = query.waiters.prefix { $0.deadline <= now }
+        let due = query.waiters.prefix { $0.deadline <= end }
         report(query, .timeout, askers: due.count)
         query.waiters.removeFirst(due.count)
         waiting -= due.count
@@ -241,6 +260,7 @@ final class ResolverThread {
     /// time out, and the next silence tries again.
     private func restart() {
         lastLife = Self.now
+        restarted = lastLife
         guard let fresh = try? UnboundContext(configuration),
             mt_epoll_add(epoll, fresh.descriptor, Self.readable, Self.unboundEvent) >= 0
         else { return }

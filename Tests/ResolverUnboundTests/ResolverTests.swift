@@ -198,6 +198,35 @@ func question(_ name: String, _ type: DNSRecordType) -> DNSQuestion { DNSQuestio
         }
     }
 
+    /// Names without servers do not fill the table for as long as libunbound works on them: nobody waits for long in a
+    /// crowd, and what nobody waits for goes.
+    @Test func aCrowdOfDeadNamesIsCleared() throws {
+        var limits = ResolverLimits()
+        limits.open = 32
+        limits.crowded = 12
+        limits.crowdedSeconds = 0.2
+        limits.silenceQuestions = 1_000
+        limits.probesAtStart = false
+        let observer = NotingObserver()
+        let names = (0..<30).map { "\($0).dead.example" }
+        let zone = names.map { ($0, DNSRecordType.a, FakeNameServer.Behaviour.silent) }
+        try with(
+            zone + [
+                ("live.example", .a, .records([[192, 0, 2, 2]])), ("more.example", .a, .records([[192, 0, 2, 3]])),
+            ],
+            timeout: 3_600, limits: limits, observer: observer
+        ) { resolver, _ in
+            _ = try #require(resolver.wait([question("live.example", .a)]))
+            // Without the crowd they would be waited for an hour.
+            let answers = try #require(resolver.wait(names.map { question($0, .a) }))
+            #expect(answers.allSatisfy { $0.status == .timeout })
+            // Until they are gone from the table too; it is looked at without anybody asking.
+            while resolver.inFlight > 0 { usleep(10_000) }
+            #expect(observer.restarts.withLock { $0 } >= 1)
+            #expect(resolver.wait([question("more.example", .a)])?.first?.status == .noError)
+        }
+    }
+
     @Test func whatIsKnownIsNotAskedAgain() throws {
         let observer = NotingObserver()
         try with([("a.example", .a, .records([[192, 0, 2, 1]]))], observer: observer) { resolver, server in
