@@ -1037,6 +1037,19 @@ def leaving(lab):
             s.expect(reply.code == 421 and reply.seconds < 1, "a half-close is answered 421 at once, not by the answer", reply)
             s.expect(c.is_closed(2), "and closed; what was behind it is not looked at")
         settles((0, 0), "free at once")
+        for half in (False, True):
+            with s.connect(sources[0], port=s.users) as c:
+                c.hello(), c.starttls(), c.hello()
+                c.socket.sendall(b"AUTH PLAIN " + base64.b64encode(b"\0user@tar.example\0wrong") + b"\r\n")
+                time.sleep(0.5)
+                s.expect(gauges()[0] == 1, "a failed login is held too", gauges())
+                if half:
+                    socket.socket.shutdown(c.socket, socket.SHUT_WR)
+                    reply = c.reply()
+                    s.expect(reply.code == 421 and reply.seconds < 1, "half-closed: 421 at once", reply)
+                else:
+                    close(c)
+                settles((0, 0), "who leaves gives its place back")
         left = s.metric("martlet_tarpit_abandoned_total")
         # Those that were held when the others made them so slow count too.
         s.expect(left >= 20, "each is counted as abandoned", left)

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""The server short of something: descriptors, disk space, quick commits. Real server, real clients, own ledger.
+"""The server short of something: descriptors, disk space, quick commits, memory, DNS. Real server, clients, own ledger.
 
-    tools/pressure_lab.py [--bin .build/release] [--only descriptors,disk,commits] [--keep]
+    tools/pressure_lab.py [--bin .build/release] [--only descriptors,disk,commits,memory,dns] [--keep]
 
 Each scenario takes one resource away while a good client goes on sending and strangers come. The metric, the log and
 `martlet explain` must name the resource, the good client must be served, strangers must be told why not, every message
 that was acknowledged must be found, and full service must be back within 5 s after the cause is gone. Prints a line for
 each expectation; exits with 1 when one is not met. The disk scenario needs root (it mounts a tmpfs), the commits need cc.
 """
-import argparse, json, os, re, resource, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.request
+import argparse, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.request
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import fakedns
 
 ID = re.compile(r"\(([0-9A-HJKMNP-TV-Z]{13})\)")
 BACK_SECONDS = 5.0
@@ -82,14 +85,24 @@ class Server:
                 "smtp": {"listeners": [{"address": f"127.0.0.1:{self.port}", "kind": "mx", "tls": "none"}]},
                 "store": {"path": store or os.path.join(folder, "data")},
                 "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"}, "auth": {"enabled": False}}
-        for key, value in settings:
-            section, name = key.split(".")
-            base.setdefault(section, {})[name] = value
-        with open(self.config, "w") as f:
-            json.dump(base, f)
+        self.values = base
+        self.write(settings)
         self.cli("domain", "add", "pressure.test")
         self.cli("account", "add", "u0@pressure.test", "--password-stdin", input=b"pressure-test\n")
         self.start()
+
+    def write(self, settings):
+        for key, value in settings:
+            section, name = key.split(".")
+            self.values.setdefault(section, {})[name] = value
+        with open(self.config, "w") as f:
+            json.dump(self.values, f)
+
+    def reload(self, settings):
+        self.write(settings)
+        at = len(self.log())
+        self.process.send_signal(signal.SIGHUP)
+        assert until(lambda: " reloaded" in self.log()[at:], 10), self.log()[-1000:]
 
     def cli(self, *arguments, check=True, **options):
         r = subprocess.run([f"{self.o.bin}/martlet", *arguments, "--config", self.config], stdout=subprocess.PIPE,
@@ -111,7 +124,7 @@ class Server:
             return f.read()
 
     def metrics(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as r:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=60) as r:
             return {l.rsplit(" ", 1)[0]: float(l.rsplit(" ", 1)[1]) for l in r.read().decode().splitlines()
                     if l and not l.startswith("#")}
 
@@ -399,17 +412,225 @@ def commits(o, folder):
         server.stop()
 
 
+class Sender:
+    """A stranger that is sent bytes to write and never waits: many of them fill memory or ask DNS at the same time."""
+    def __init__(self, server, source):
+        self.socket, self.heard = socket.socket(), b""
+        self.socket.settimeout(10)
+        self.socket.bind((source, 0))
+        try:
+            self.socket.connect(("127.0.0.1", server.port))
+        except OSError as e:
+            self.heard = type(e).__name__.encode()
+        self.socket.setblocking(False)
+        self.left = b""
+
+    def put(self, data):
+        self.left += data
+
+    def step(self):
+        """Writes and reads what goes; False when the server has closed."""
+        try:
+            if self.left:
+                self.left = self.left[self.socket.send(self.left):]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        try:
+            data = self.socket.recv(65536)
+            self.heard += data
+            return bool(data)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def close(self):
+        self.socket.close()
+
+
+def drive(senders, seconds, until=lambda: False):
+    """Lets all of them write and read, until nobody has anything left, or `until`, or the time is over."""
+    deadline = time.monotonic() + seconds
+    live = list(senders)
+    while live and time.monotonic() < deadline and not until():
+        live = [s for s in live if s.step()]
+        if not any(s.left for s in live):
+            return
+        time.sleep(0.005)
+
+
+def own_memory(server):
+    _, resident, shared = (int(n) for n in open(f"/proc/{server.process.pid}/statm").read().split()[:3])
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+def half_headers(server, strangers, count, size=240_000):
+    """Messages begun whose header goes on and on, from as many addresses."""
+    field = b"X-More: " + b"x" * 900 + b"\r\n"
+    senders = [Sender(server, strangers.next()) for _ in range(count)]
+    for s in senders:
+        s.put(b"EHLO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<u0@pressure.test>\r\nDATA\r\n")
+    drive(senders, 20)
+    until(lambda: not any(drive(senders, 0.2) or s.heard.count(b"\n") < 5 for s in senders if s.heard[:1] == b"2"), 5)
+    for s in senders:
+        if b"\n354 " in s.heard:
+            s.put(field * (size // len(field)))
+    return senders
+
+
+def memory(o, folder):
+    """Strangers begin messages whose header does not end: the server has to keep it, a quarter of a megabyte each."""
+    strangers, server = Strangers(), Server(o, folder)
+    try:
+        quiet(server, strangers)
+        used = own_memory(server)
+        limit = used + max(used, 50 << 20)
+        server.reload([("pressure.memory_limit", limit)])
+        time.sleep(0.5)
+        expect(server.limiting() == "", f"{used >> 20} of {limit >> 20} MiB in use: calm", server.limiting())
+        good, begun = Good(server), time.monotonic()
+        senders = half_headers(server, strangers, 350)
+        top = [0]
+
+        def full():
+            top[0] = max(top[0], own_memory(server))
+            return False
+        drive(senders, 10, full)
+        expect(until(lambda: drive(senders, 0.1, full) or server.limiting() == "memory", 10), "unfinished headers: the metric names memory",
+               f"{server.limiting()}, level {server.level('memory')}, {own_memory(server) >> 20} MiB")
+        expect(server.level("memory") >= 2, "its level turns strangers away", server.level("memory"))
+        told(server, server.send(strangers.next())[0], "421 4.3.2", "memory")
+        logged(server, "memory")
+        expect(until(lambda: drive(senders, 0.1) or own_memory(server) < limit, 5), "large messages of strangers are given up",
+               f"{top[0] >> 20} MiB at worst, {own_memory(server) >> 20} of {limit >> 20} MiB now")
+        drive(senders, 1)
+        given_up = [s.heard.decode().splitlines()[-1] for s in senders if b"\n421 " in s.heard]
+        expect(given_up, "their clients are told so", f"{len(given_up)} of {len(senders)}: {given_up[:1]}")
+        text = server.explain(given_up[0] if given_up else "", "given up")
+        expect("memory" in text and "given up" in text, "and explain names memory there too", text[:200])
+        shed = server.metrics()['martlet_pressure_shed_total{action="message",resource="memory"}']
+        expect(shed >= len(given_up) > 0, "each is counted", f"{shed:.0f}")
+        # Those that are left stay where they are.
+        back(server, strangers, time.monotonic())
+        good.show(begun, "the good client is served all the time")
+        for s in senders:
+            s.close()
+        back(server, strangers, time.monotonic())
+        expect(own_memory(server) < limit * 0.7, "the memory was given back", f"{own_memory(server) >> 20} MiB")
+        # Scarce, but not so much that anybody is turned away: what is free inside the heap is given back here too.
+        limit = int((own_memory(server) + (25 << 20)) / 0.75)
+        server.reload([("pressure.memory_limit", limit)])
+        senders = []
+        while server.level("memory") == 0 and len(senders) < 600:
+            senders += half_headers(server, strangers, 20)
+            drive(senders, 2)
+            time.sleep(0.15)
+        expect(server.level("memory") == 1, "elevated", f"{server.limiting()}, {own_memory(server) >> 20} of {limit >> 20} MiB")
+        reply, _ = server.send(strangers.next())
+        expect(reply.startswith("2"), "strangers are served", reply)
+        for s in senders:
+            s.close()
+        back(server, strangers, time.monotonic())
+        expect(own_memory(server) < limit * 0.66, "the memory was given back", f"{own_memory(server) >> 20} MiB")
+        good.end()
+        server.found()
+        expect(server.stop() == 0, "the server ends well")
+    finally:
+        server.stop()
+
+
+class Mute(fakedns.Zone):
+    """Names below dead.example are never answered, or, while `isMute`, no name at all."""
+    def __init__(self):
+        super().__init__({"client.example": {"TXT": ["v=spf1 ip4:127.0.0.0/8 -all"]}})
+        self.isDead, self.isMute = True, False
+
+    def look(self, name, kind):
+        if self.isMute or self.isDead and name.endswith("dead.example"):
+            return None, []
+        return super().look(name, kind)
+
+
+def askers(server, strangers, count, each):
+    """Strangers of whom every MAIL needs SPF of another name."""
+    senders = [Sender(server, strangers.next()) for _ in range(count)]
+    for s in senders:
+        s.put(b"EHLO client.example\r\n" + b"".join(
+            b"MAIL FROM:<a@%d-%d.dead.example>\r\nRSET\r\n" % (strangers.n, id(s) % 10**8 * 100 + n) for n in range(each)))
+    return senders
+
+
+def dns(o, folder):
+    """Strangers whose domains' name servers do not answer; then a DNS that does not answer anybody."""
+    strangers, zone = Strangers(), Mute()
+    names = fakedns.Server(zone)
+    server = Server(o, folder, [("auth.enabled", True), ("dns.forward", [f"127.0.0.1@{names.port}"]),
+                                ("dns.trust_anchor_file", "/dev/null")])
+
+    def flood(text):
+        senders, highest = askers(server, strangers, 100, 90), [0]
+
+        def watch():
+            m = server.metrics()
+            highest[0] = max(highest[0], m["martlet_dns_questions_in_flight"])
+            return server.limiting(m) == "dns" and m['martlet_pressure_level{resource="dns"}'] >= 2
+        drive(senders, 20, watch)
+        expect(until(lambda: watch() or drive(senders, 0.1), 3), f"{text}: the metric names dns",
+               f"{server.limiting()}, {highest[0]:.0f} in flight")
+        return senders
+    try:
+        quiet(server, strangers)
+        good, begun = Good(server), time.monotonic()
+        senders = flood("many questions without an answer")
+        told(server, server.send(strangers.next())[0], "421 4.3.2", "DNS")
+        logged(server, "dns")
+        drive(senders, 2)
+        for s in senders:
+            s.close()
+        left = time.monotonic()
+        expect(until(lambda: server.limiting() == "", 40, 0.2), "who asked is gone: it ends by itself, although nothing answers",
+               f"{time.monotonic() - left:.1f} s")
+        good.show(begun, "the good client is served all the time")
+        # Nothing but silence for three seconds looks like a dead DNS, and a probe each second finds out that it is not.
+        time.sleep(2)
+        begun, senders = time.monotonic(), flood("once more")
+        zone.isDead = False
+        for s in senders:
+            s.close()
+        back(server, strangers, time.monotonic())
+        good.show(begun, "the good client is served all the time")
+        begun, zone.isDead, zone.isMute = time.monotonic(), True, True
+        senders = askers(server, strangers, 100, 90)
+        seen = set()
+        drive(senders, 6, lambda: seen.add(server.limiting()))
+        expect(until(lambda: server.limiting() == "", 10), "a DNS that answers nobody is given up before it is scarce for long",
+               f"{time.monotonic() - begun:.1f} s; limiting meanwhile: {sorted(seen)}")
+        good.show(begun, "the good client is served all the time")
+        zone.isMute = False
+        for s in senders:
+            s.close()
+        back(server, strangers, time.monotonic())
+        good.end()
+        server.found()
+        expect(server.stop() == 0, "the server ends well")
+    finally:
+        server.stop()
+        names.close()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--bin", default=".build/release")
-    p.add_argument("--only", default="descriptors,disk,commits")
+    p.add_argument("--only", default="descriptors,disk,commits,memory,dns")
     p.add_argument("--keep", action="store_true")
     o = p.parse_args()
     for name in o.only.split(","):
         folder = tempfile.mkdtemp(prefix=f"martlet-pressure-{name}-")
         print(name, folder if o.keep else "", flush=True)
         try:
-            {"descriptors": descriptors, "disk": disk, "commits": commits}[name](o, folder)
+            {"descriptors": descriptors, "disk": disk, "commits": commits, "memory": memory, "dns": dns}[name](o, folder)
         finally:
             if not o.keep:
                 shutil.rmtree(folder, ignore_errors=True)

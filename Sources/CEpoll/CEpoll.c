@@ -58,4 +58,10 @@ int64_t mt_descriptor_count(DIR *listing) {
     return n;
 }
 
-void mt_trim_heap(void) { malloc_trim(0); }
+void mt_trim_heap(void) {
+    // The top of an arena is only given back by a `free` in that arena that finds it larger than this, and by itself glibc
+    // raises it to as much as 64 MiB: a reactor would keep them for ever after a flood.
+    mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    malloc_trim(0);
+}
+size_t mt_heap_free(void) { return mallinfo2().fordblks; }

@@ -22,6 +22,8 @@ struct BodyAssembler: BodySink {
     private var buffer: [UInt8] = []
     private var spool: SpoolBody?
     private(set) var octets = 0
+    /// Of them in memory here.
+    var bufferedOctets: Int { buffer.count }
     private(set) var chunksUnderWay = 0
     private var failed = false
     /// A hint for the first allocation: what MAIL declared, bounded.

@@ -158,6 +158,7 @@ final class SMTPConnection: ConnectionDriver {
             runEffects(c)
             // A message that has ended was judged just now; of another, what its header names is asked.
             if body.header != nil { prepare() }
+            if body.heldOctets > PressureState.messageOctets { giveUpMessage(c) }
             // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
             if c.isTLS != wasTLS {
                 if used < bytes.count { noteInjection(bytes.count - used) }
@@ -286,7 +287,7 @@ final class SMTPConnection: ConnectionDriver {
         armDeadline(c)
     }
 
-    private func runEffects(_ c: Connection) {
+    func runEffects(_ c: Connection) {
         // Before what follows them is looked at.
         if session.hasRefusals { noteRefusals() }
         while let effect = session.nextEffect() {
@@ -396,6 +397,7 @@ final class SMTPConnection: ConnectionDriver {
     func pressureChanged(_ c: Connection) {
         let pressure = loop.services.defense.pressure.state
         guard !closing, c.isOpen, !pressure.isCalm else { return }
+        if body.heldOctets > PressureState.messageOctets, giveUpMessage(c) { return pump(c) }
         if defense.held != nil, pressure.sheds(.hold, known: false) {
             releaseHeld()
             return pump(c)

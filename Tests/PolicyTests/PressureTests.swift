@@ -96,12 +96,15 @@ import Testing
         }
     }
 
-    /// hold, idle, connection, mail; given up for strangers (`s`), for the known too (`k`), or not (`-`).
+    /// hold, idle, connection, mail, message; given up for strangers (`s`), for the known too (`k`), or not (`-`).
     static let actions: [(PressureResource, PressureLevel, String)] = PressureResource.allCases.flatMap { resource in
         let isStore = resource == .disk || resource == .commit
         let rows: [(PressureLevel, String)] = [
-            (.calm, "----"), (.elevated, "ks--"), (.high, resource == .disk ? "ks--" : "kss-"),
-            (.critical, resource == .disk ? "ks-k" : isStore ? "kssk" : "ksss"),
+            (.calm, "-----"), (.elevated, "ks---"), (.high, resource == .disk ? "ks---" : "kss--"),
+            (
+                .critical,
+                resource == .disk ? "ks-k-" : isStore ? "kssk-" : resource == .memory ? "kssss" : "ksss-"
+            ),
         ]
         return rows.map { (resource, $0.0, $0.1) }
     }

@@ -116,6 +116,71 @@ import Testing
         #expect((0..<2_000).allSatisfy { _ in f.monitor.shed(.connection, known: false) == nil })
     }
 
+    /// What arrives already goes only for want of memory, and says that it was memory, whatever else is scarce.
+    @Test func arrivingMessagesAreGivenUpForMemory() throws {
+        let f = Fixture()
+        f.tick(3) {
+            $0.memory = 90
+            $0.memoryMax = 100
+            $0.commitSeconds = 5
+        }
+        #expect(f.monitor.state.limiting == .commit)
+        #expect(f.monitor.shed(.message, known: false) == nil)
+        f.tick(3) {
+            $0.memory = 96
+            $0.memoryMax = 100
+            $0.commitSeconds = 5
+        }
+        let event = try #require(f.monitor.shed(.message, known: false))
+        #expect(event.effect == .closed && event.reply?.code == 421)
+        #expect(String(decoding: event.detail, as: UTF8.self).contains("memory use is critical"))
+        #expect(f.monitor.shed(.message, known: true) == nil)
+        #expect(f.metrics.shed.value(.message, .memory) == 1)
+    }
+
+    @Test func reactorsTrimTheirOwnPartWhileMemoryIsScarce() {
+        let asked = Atomic<Int>(0)
+        let registry = Registry()
+        let monitor = PressureMonitor(metrics: PressureMetrics(registry), log: Log(level: .debug))
+        var readings = PressureReadings()
+        readings.trimReactors = { asked.add(1, ordering: .relaxed) }
+        let loop = PressureLoop(monitor, settings: PressureSettings(), readings: readings)
+        var sample = PressureSample()
+        sample.memoryMax = 100
+        sample.memory = 50
+        loop.tick(sample, at: HeapTrimming.periodNanoseconds)
+        #expect(asked.load(ordering: .relaxed) == 0)
+        sample.memory = 90
+        loop.tick(sample, at: HeapTrimming.periodNanoseconds * 2)
+        loop.tick(sample, at: HeapTrimming.periodNanoseconds * 2 + 1)
+        #expect(asked.load(ordering: .relaxed) == 1)
+    }
+
+    @Test func theHeapIsTrimmedAsLongAsItIsWorthIt() {
+        var trimming = HeapTrimming()
+        let second = HeapTrimming.periodNanoseconds
+        var asked = 0
+        func isDue(_ level: PressureLevel, _ free: Int, _ seconds: UInt64) -> Bool {
+            trimming.isDue(level, limit: 6_400, at: seconds * second) {
+                asked += 1
+                return free
+            }
+        }
+        #expect(!isDue(.calm, 5_000, 1))
+        #expect(asked == 0)
+        // At a lower level only when something came free, at a higher one each second.
+        #expect(!isDue(.elevated, 100, 2))
+        #expect(isDue(.elevated, 101, 3))
+        #expect(!isDue(.elevated, 201, 4))
+        #expect(!isDue(.elevated, 20, 5))
+        #expect(isDue(.elevated, 121, 6))
+        #expect(isDue(.high, 121, 7))
+        let before = asked
+        #expect(!isDue(.critical, 5_000, 7))
+        #expect(asked == before)
+        #expect(isDue(.critical, 121, 8))
+    }
+
     @Test func nobodyIsSparedWhenTheDiskIsFull() {
         let f = Fixture()
         f.tick {

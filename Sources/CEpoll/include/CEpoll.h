@@ -207,6 +207,8 @@ static inline int64_t mt_descriptor_limit(void) {
 int64_t mt_descriptor_count(DIR *listing);
 /// Gives free memory inside the heap back to the system.
 void mt_trim_heap(void);
+// Octets that the heap has and nobody uses, given back or not.
+size_t mt_heap_free(void);
 
 #include "InProgress.h"
 #include "Supervise.h"

@@ -29,4 +29,6 @@ package enum PressureAction: Int, Sendable, Hashable, CaseIterable {
     case connection
     /// A new message: 452 4.3.1 to MAIL.
     case mail
+    /// A message that is arriving and takes much memory: 421 4.3.2, and the connection closes.
+    case message
 }

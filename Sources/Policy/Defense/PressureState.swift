@@ -49,7 +49,8 @@ package struct PressureState: Sendable, Hashable {
     ///
     /// Elevated: nobody is held, silent clients that are not known are waited for less long. High: no new connections of
     /// clients that are not known, unless it is only the disk that is short. Critical: no mail of theirs either, and
-    /// nobody's when there is no room on the disk or the store does not keep up, because then nothing could be kept.
+    /// nobody's when there is no room on the disk or the store does not keep up, because then nothing could be kept. Of
+    /// what they began before, large messages go when it is memory that runs out: new mail alone is not what fills it.
     package func sheds(_ action: PressureAction, known: Bool) -> Bool {
         if isCalm { return false }
         switch action {
@@ -60,6 +61,7 @@ package struct PressureState: Sendable, Hashable {
         case .mail:
             if level(of: .disk) == .critical || level(of: .commit) == .critical { return true }
             return !known && level == .critical
+        case .message: return !known && level(of: .memory) == .critical
         }
     }
 
@@ -73,6 +75,13 @@ package struct PressureState: Sendable, Hashable {
     // RFC 3463 §3.4: X.3.2, system not accepting network messages.
     package static let connectionReply = Reply(
         421, EnhancedStatus(4, 3, 2), "The server is too busy for new clients, try again later")
+    // RFC 5321 §3.8: 421 may come at any time, in the middle of a message too.
+    package static let messageReply = Reply(
+        421, EnhancedStatus(4, 3, 2), "The server is short of memory, try again later")
+    /// What an arriving message may keep in memory when strangers' messages are given up: more than the header of usual
+    /// mail.
+    package static let messageOctets = 32_768
+
     // RFC 3463 §3.4: X.3.1, mail system full.
     // RFC 5321 §4.3.2: 452 is a reply to MAIL.
     package static let mailReply = Reply(

@@ -60,8 +60,9 @@ extension SMTPSession {
     /// A last reply, then the close.
     mutating func end(_ last: Reply, _ reason: SessionClose) {
         guard phase != .closed else { return }
-        // That the server stops is all there is to say of it.
-        let last = last.isPositive || reason == .shutdown ? last : explained(last, to: running)
+        // That the server stops is all there is to say of it; a refusal of the driver's has its id.
+        let isToldAlready = last.isPositive || reason == .shutdown || reason == .refused
+        let last = isToldAlready ? last : explained(last, to: running)
         outcomes.note(running, last)
         // Replies that wait for answers will not come; the 421 speaks for them all (RFC 5321 §3.8).
         last.append(to: &output)

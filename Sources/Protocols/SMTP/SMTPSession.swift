@@ -138,6 +138,12 @@ package struct SMTPSession: ~Copyable {
         end(StandardReplies.shutdown, .shutdown)
     }
 
+    /// The client is sent away, in whatever state; `reply` is a 421 in the words of the driver.
+    package mutating func dismiss(_ reply: Reply) {
+        running = nil
+        end(reply, .refused)
+    }
+
     /// The peer is gone; nothing can be said any more.
     package mutating func peerClosed() {
         guard phase != .closed else { return }

@@ -42,6 +42,10 @@ final class DefenseService {
 
     /// Once the loops run.
     func start(_ configuration: Configuration, _ readings: PressureReadings, loops: [ReactorHandle]) {
+        var readings = readings
+        readings.trimReactors = {
+            for loop in loops { _ = loop.post { _ in HeapTrimming.trimOwnArena() } }
+        }
         services.pressure.lag.watch(loops)
         services.pressure.start(PressureSettings(configuration), readings)
     }

@@ -50,6 +50,23 @@ extension SMTPConnection {
         return refusing(event, reply)
     }
 
+    // MARK: A large message that is arriving
+
+    /// Where memory runs out, a stranger's message that takes much of it is given up; true when it was.
+    @discardableResult
+    func giveUpMessage(_ c: Connection) -> Bool {
+        let services = loop.services.defense
+        guard !services.pressure.state.isCalm, session.isReceivingBody,
+            var event = services.pressure.shed(.message, known: isKnownClient)
+        else { return false }
+        event.subject = sender
+        loop.services.metrics.messages.add(listener.label, .aborted)
+        session.dismiss(refusing(event, PressureState.messageReply))
+        body.discard()
+        runEffects(c)
+        return true
+    }
+
     // MARK: Tarpit
 
     /// Counts a failure of the client; how long its answer is kept back where these rules are in force. `domain`: of the
@@ -112,18 +129,21 @@ extension SMTPConnection {
     /// answer nor anything it sent behind the command is worth its while.
     func peerEnded(_ c: Connection) {
         guard let held = defense.held else { return }
-        abandonHeld()
-        answer(held.ticket, .refused(SessionDefense.Held.abandoned))
+        let told = refusing(abandoned(held, .closed), SessionDefense.Held.abandoned)
+        answer(held.ticket, .refused(told))
         pump(c)
     }
 
     /// The client left before its answer.
     func abandonHeld() {
-        guard let held = defense.held else { return }
+        if let held = defense.held { note(abandoned(held, .noted)) }
+    }
+
+    private func abandoned(_ held: SessionDefense.Held, _ effect: DefenseEvent.Effect) -> DefenseEvent {
         forgetHeld()
         loop.services.metrics.defense.holdsAbandoned.add(1)
         let waited = Int(loop.reactor.now.seconds(since: held.since))
-        note(DefenseEvent(.tarpit, .noted, detail: "the client left after \(waited) s, before its answer"))
+        return DefenseEvent(.tarpit, effect, detail: "the client left after \(waited) s, before its answer")
     }
 
     // MARK: Telling and recording

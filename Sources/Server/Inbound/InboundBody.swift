@@ -141,6 +141,9 @@ struct InboundBody: BodySink {
         aside = nil
     }
 
+    /// Of the message that is arriving, in memory here.
+    var heldOctets: Int { held.count + store.bufferedOctets }
+
     /// Too much waits for a filter.
     var filterWantsPause: Bool { isFiltered && filter?.wantsPause == true }
 

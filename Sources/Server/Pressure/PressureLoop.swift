@@ -7,7 +7,6 @@ import Telemetry
 /// thread. No work of mail runs here, so it sees what holds up the threads that do it.
 final class PressureLoop {
     static let periodNanoseconds: UInt64 = 100_000_000
-    private static let trimNanoseconds: UInt64 = 1_000_000_000
 
     private let monitor: PressureMonitor
     private let readings: PressureReadings
@@ -15,7 +14,7 @@ final class PressureLoop {
     private var settings: PressureSettings
     private var memoryMax: Int
     private var controller: PressureController
-    private var nextTrim: UInt64 = 0
+    private var trimming = HeapTrimming()
     private var isStopping = false
 
     init(_ monitor: PressureMonitor, settings: PressureSettings, readings: PressureReadings) {
@@ -93,10 +92,10 @@ final class PressureLoop {
         monitor.publish(
             state, sample, room: settings.isEnabled ? controller.thresholds.descriptorsLeft(sample) : nil)
         // Memory that is free inside the heap would otherwise keep the level up for ever.
-        if state.level(of: .memory) >= .high, now >= nextTrim {
-            nextTrim = now &+ Self.trimNanoseconds
-            mt_trim_heap()
-        }
+        let isDue = trimming.isDue(state.level(of: .memory), limit: sample.memoryMax, at: now) { mt_heap_free() }
+        guard isDue else { return }
+        mt_trim_heap()
+        readings.trimReactors()
     }
 
     private func setGauges(_ sample: PressureSample) {

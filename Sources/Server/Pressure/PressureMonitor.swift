@@ -77,13 +77,16 @@ package final class PressureMonitor: Sendable {
             // The next look will see it so.
             now = now.setting(.descriptors, to: .high)
         }
-        guard !now.isCalm, now.sheds(action, known: known), let resource = now.limiting else { return nil }
+        guard !now.isCalm, now.sheds(action, known: known),
+            let resource = action == .message ? .memory : now.limiting
+        else { return nil }
         metrics.shed.add(action, resource)
         let detail = "\(action.lost): \(description(of: resource, now))"
         return switch action {
         case .hold, .idle: DefenseEvent(.pressure, .noted, detail: detail)
         case .connection: DefenseEvent(.pressure, .closed, detail: detail, reply: PressureState.connectionReply)
         case .mail: DefenseEvent(.pressure, .deferred, detail: detail, reply: PressureState.mailReply)
+        case .message: DefenseEvent(.pressure, .closed, detail: detail, reply: PressureState.messageReply)
         }
     }
 
@@ -158,6 +161,7 @@ extension PressureAction {
         case .idle: "waited for less long"
         case .connection: "new clients are turned away"
         case .mail: "new mail is put off"
+        case .message: "large messages that are arriving are given up"
         }
     }
 }

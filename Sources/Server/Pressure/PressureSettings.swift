@@ -29,6 +29,8 @@ package struct PressureReadings: Sendable {
     package var connections: @Sendable () -> Int = { 0 }
     package var dnsQuestions: @Sendable () -> Int = { 0 }
     package var dnsQuestionsMax = 0
+    /// Has each reactor give back what is free at the end of its own part of the heap, which nobody else can.
+    package var trimReactors: @Sendable () -> Void = {}
 
     package init() {}
 }
