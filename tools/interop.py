@@ -3,7 +3,9 @@
 PEER/root, their users in PEER/etc), and Dovecot's LMTP (PEERS/dovecot/root). Needs root: each peer runs in mount and pid
 namespaces of its own. Loopback only; ends only what it started.
 
-    tools/interop.py --bin .build/release --peers DIR [--only postfix,exim] [--keep]
+    tools/interop.py --bin .build/release --peers DIR [--only postfix,exim] [--keep] [--lmtp]
+
+--lmtp: Postfix delivers here by LMTP over a Unix socket, into mailboxes, and not by SMTP.
 
 Every message goes out through the submission port (a user, AUTH over STARTTLS) and the MX port (a relay network) to each
 peer, which relays it to a sink that keeps every octet (Dovecot: into maildirs); and from the sink's side into each peer,
@@ -65,7 +67,7 @@ smtp_host_lookup = native
 smtputf8_enable = yes
 message_size_limit = 104857600
 mailbox_size_limit = 0
-transport_maps = inline:{{ {here}=smtp:[127.0.0.1]:{mx} }}
+transport_maps = inline:{{ {here}={transport} }}
 default_transport = smtp:[127.0.0.1]:{sink}
 smtp_tls_security_level = may
 smtpd_tls_security_level = may
@@ -86,6 +88,7 @@ verify unix - - n - 1 verify
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil
@@ -179,7 +182,7 @@ protocol lmtp {{
 class Peer:
     """One server in its own namespaces. `self.folder` holds all it writes."""
 
-    def __init__(self, name, work, peers, mx, sink):
+    def __init__(self, name, work, peers, mx, sink, lmtp=False):
         self.name, self.port = name, free_port()
         self.folder = os.path.join(work, name)
         source = os.path.join(peers, name)
@@ -191,7 +194,8 @@ class Peer:
             found = os.path.join(source, "etc", name_)
             if os.path.exists(found):
                 shutil.copy(found, os.path.join(self.folder, "etc"))
-        self.values = dict(port=self.port, mx=mx, sink=sink, here=HERE)
+        self.values = dict(port=self.port, mx=mx, sink=sink, here=HERE,
+                           transport="lmtp:unix:/run/lmtp" if lmtp else f"smtp:[127.0.0.1]:{mx}")
         self.certificate()
         command = getattr(self, name)()
         self.log = open(os.path.join(self.folder, "console"), "wb")
@@ -392,14 +396,17 @@ class Proof:
         names = options.only.split(",") if options.only else ["postfix", "opensmtpd", "exim", "dovecot"]
         try:
             for name in names:
-                self.peers[name] = Peer(name, work, options.peers, mx, self.sink.port)
+                self.peers[name] = Peer(name, work, options.peers, mx, self.sink.port, options.lmtp)
             routes = [{"domain": f"{n}.test", "to": "127.0.0.1", "port": p.port,
                        "protocol": "lmtp" if n == "dovecot" else "smtp"} for n, p in self.peers.items()]
+            # Postfix sees its run folder as /run.
+            lmtp = [{"address": f"unix:{self.peers['postfix'].path('run/lmtp')}", "kind": "lmtp",
+                     "mode": "0666"}] if options.lmtp else []
             self.server = Server(work, options.bin, routes, {
                 "server.hostname": f"mx.{HERE}",
                 "smtp.listeners": [{"address": f"127.0.0.1:{mx}", "kind": "mx", "tls": "starttls"},
                                    {"address": f"127.0.0.1:{self.submission}", "kind": "submission",
-                                    "tls": "starttls"}],
+                                    "tls": "starttls"}, *lmtp],
                 "smtp.relay_networks": [RELAY_SOURCE + "/32"], "smtp.max_message_size": "60MiB",
                 "dns.forward": [f"127.0.0.1@{self.zone.port}"], "dns.trust_anchor_file": "/dev/null",
             })
@@ -541,8 +548,11 @@ def main():
     p.add_argument("--bin", required=True)
     p.add_argument("--peers", required=True)
     p.add_argument("--only", help="peers, separated by commas")
+    p.add_argument("--lmtp", action="store_true", help="Postfix delivers here by LMTP over a Unix socket")
     p.add_argument("--keep", action="store_true", help="leave the folder with logs and mail")
     options = p.parse_args()
+    if options.lmtp:
+        options.only = "postfix"
     options.peers = os.path.abspath(options.peers)
     work = tempfile.mkdtemp(prefix="interop-")
     os.chmod(work, 0o755)

@@ -124,7 +124,8 @@ final class Daemon {
 
     private func startLoops(_ configuration: Configuration) throws {
         defineReadings(configuration)
-        let inherited = try ServiceManager.inheritedListeners(for: configuration)
+        let inherited = try UnixListener.open(
+            configuration.smtp.listeners, inherited: try ServiceManager.inheritedListeners(for: configuration))
         for index in 0..<configuration.reactorCount {
             let plan = LoopPlan(
                 index: index, configuration: configuration, services: services, listeners: listeners,

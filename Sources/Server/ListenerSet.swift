@@ -15,7 +15,7 @@ final class ListenerSet: Sendable {
     private static let errorWeightEach = 5
 
     private struct Entry: Sendable {
-        let address: ListenAddress
+        let address: ListenEndpoint
         let context: ListenerContext
     }
 
@@ -45,8 +45,12 @@ final class ListenerSet: Sendable {
     func open(on reactor: Reactor, _ loop: LoopContext, inherited: [Int32?]) throws {
         for (index, (entry, socket)) in zip(entries, inherited).enumerated() {
             let context = entry.context
-            let target: ListenTarget =
-                try socket.map { .inherited($0) } ?? .inet(try entry.address.socketAddress())
+            let target: ListenTarget
+            switch (socket, entry.address) {
+            case (let socket?, _): target = .inherited(socket)
+            case (nil, .inet(let address)): target = .inet(try address.socketAddress())
+            case (nil, .unix(let path)): target = .unix(path: path)
+            }
             try reactor.listen(target, tag: index, overflowReply: Self.overflow) { [unowned loop] c in
                 if context.isProxied { return loop.proxied(c, context) }
                 let origin = ClientOrigin(address: IPAddress(bytes: c.peer.addressBytes), isKnown: true)

@@ -8,13 +8,14 @@ package enum ListenerLabel: Int, MetricLabel {
 }
 
 package enum ConnectionResult: Int, MetricLabel {
-    case accepted, limit, limitPerIP, limitPerNetwork, rate, failedLogins, pressure, proxy, shutdown, error
+    case accepted, limit, limitPerIP, limitPerNetwork, rate, failedLogins, pressure, proxy, frontEnd, shutdown, error
     package static var label: String { "result" }
     package var text: String {
         switch self {
         case .limitPerIP: "limit_per_ip"
         case .limitPerNetwork: "limit_per_network"
         case .failedLogins: "failed_logins"
+        case .frontEnd: "no_front_end"
         case .accepted, .limit, .rate, .pressure, .proxy, .shutdown, .error: "\(self)"
         }
     }
@@ -22,7 +23,7 @@ package enum ConnectionResult: Int, MetricLabel {
 
 /// The SMTP verbs, and `other` for what is none or is not implemented.
 package enum VerbLabel: Int, MetricLabel {
-    case ehlo, helo, mail, rcpt, data, bdat, rset, noop, vrfy, expn, help, quit, starttls, auth, other
+    case ehlo, helo, mail, rcpt, data, bdat, rset, noop, vrfy, expn, help, quit, starttls, auth, lhlo, other
     package static var label: String { "verb" }
 
     /// The first cases are those of `Verb`, in its order.

@@ -34,14 +34,47 @@ enum ServiceManager {
     /// to the listener whose address they have, whatever their order. One that is nobody's is refused: mail would be
     /// waited for where nobody expects it, or not where it is expected.
     static func inheritedListeners(for configuration: Configuration) throws -> [Int32?] {
-        let wanted = try configuration.smtp.listeners.map { try $0.address.socketAddress() }
-        let given = try inheritedDescriptors().map { fd in
-            guard let address = listeningAddress(fd) else {
-                throw StartupError.configuration("the inherited descriptor \(fd) is no listening TCP socket")
+        var out = [Int32?](repeating: nil, count: configuration.smtp.listeners.count)
+        var given: [(fd: Int32, address: SocketAddress)] = []
+        for fd in try inheritedDescriptors() {
+            if let address = listeningAddress(fd) {
+                given.append((fd, address))
+                continue
             }
-            return (fd, address)
+            guard let path = listeningPath(fd) else {
+                throw StartupError.configuration("the inherited descriptor \(fd) is no listening TCP or Unix socket")
+            }
+            guard let index = configuration.smtp.listeners.firstIndex(where: { $0.address == .unix(path: path) }),
+                out[index] == nil
+            else { throw StartupError.configuration("no listener of the configuration is for the inherited \(path)") }
+            out[index] = fd
         }
-        return try match(wanted, given, byPosition: !hasSupervisor)
+        let inet = configuration.smtp.listeners.indices.filter {
+            configuration.smtp.listeners[$0].address.inet != nil
+        }
+        let wanted = try inet.compactMap { try configuration.smtp.listeners[$0].address.inet?.socketAddress() }
+        for (index, fd) in zip(inet, try match(wanted, given, byPosition: !hasSupervisor)) { out[index] = fd }
+        return out
+    }
+
+    /// The path of a listening Unix socket; nil: it is none, or has no path.
+    static func listeningPath(_ fd: Int32) -> String? {
+        guard isListening(fd) else { return nil }
+        var storage = sockaddr_storage()
+        var length: UInt32 = 0
+        guard mt_local_address(fd, &storage, &length) >= 0, storage.ss_family == sa_family_t(AF_UNIX) else {
+            return nil
+        }
+        return withUnsafeBytes(of: &storage) { raw in
+            let name = raw[2..<max(2, min(Int(length), raw.count))].prefix { $0 != 0 }
+            return name.isEmpty ? nil : String(decoding: name, as: UTF8.self)
+        }
+    }
+
+    private static func isListening(_ fd: Int32) -> Bool {
+        var isListening: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0 && isListening != 0
     }
 
     /// Port 0 stands for any port of its address. `byPosition`: what nobody names goes to a listener of its port, then to
@@ -94,9 +127,7 @@ enum ServiceManager {
 
     /// nil: it is no listening socket of TCP.
     static func listeningAddress(_ fd: Int32) -> SocketAddress? {
-        var isListening: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        guard getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0, isListening != 0 else { return nil }
+        guard isListening(fd) else { return nil }
         var storage = sockaddr_storage()
         var length: UInt32 = 0
         guard mt_local_address(fd, &storage, &length) >= 0 else { return nil }

@@ -21,6 +21,8 @@ enum StoreReplies {
     static let disabledRecipient = Reply(550, EnhancedStatus(5, 2, 1), "The mailbox takes no mail")
     static let aliasLoop = Reply(450, EnhancedStatus(4, 4, 6), "The alias leads round in a circle")
     static let relayDenied = Reply(550, EnhancedStatus(5, 7, 1), "Relaying denied")
+    static let leadsElsewhere = Reply(
+        550, EnhancedStatus(5, 7, 1), "The address leads elsewhere; LMTP delivers into mailboxes here only")
     static let tooLargeForRecipient = Reply(
         552, EnhancedStatus(5, 2, 3), "The message is larger than this domain takes")
 

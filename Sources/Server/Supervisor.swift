@@ -36,8 +36,12 @@ package enum Supervisor {
         for (listener, socket) in zip(configuration.smtp.listeners, inherited) {
             var fd = socket ?? -1
             if fd < 0 {
-                fd = backend.listen(.inet(try listener.address.socketAddress()), backlog: backlog)
-                guard fd >= 0 else { throw IOError("listen on \(listener.address)", -fd) }
+                switch listener.address {
+                case .inet(let address):
+                    fd = backend.listen(.inet(try address.socketAddress()), backlog: backlog)
+                    guard fd >= 0 else { throw IOError("listen on \(listener.address)", -fd) }
+                case .unix(let path): fd = try UnixListener.open(path, listener.mode)
+                }
             }
             let kept = mt_keep_descriptor(fd)
             _ = mt_close(fd)

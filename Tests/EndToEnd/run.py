@@ -1056,6 +1056,130 @@ def test_top_shows_the_server(s):
     json.loads(s.cli("top", "--once", "--json").stdout)
 
 
+def lmtp_server(binary, **settings):
+    """A server that also takes LMTP over TCP (`s.lmtp`) and over a Unix socket (`s.socket`)."""
+    folder = tempfile.mkdtemp(prefix="martlet-e2e-")
+    s = Server(binary, folder=folder, **settings)
+    s.owns_folder = True
+    s.lmtp, s.socket = free_port(), os.path.join(folder, "lmtp.sock")
+    with open(s.config) as f:
+        configuration = json.load(f)
+    configuration["smtp"]["listeners"] += [
+        {"address": f"127.0.0.1:{s.lmtp}", "kind": "lmtp", "tls": "starttls"},
+        {"address": f"unix:{s.socket}", "kind": "lmtp", "mode": "0600"}]
+    with open(s.config, "w") as f:
+        json.dump(configuration, f)
+    return s
+
+
+def deliver(c, recipients, text, sender="a@remote.example"):
+    """One LMTP transaction: what RCPT was told, and what each accepted recipient was told at the end."""
+    assert c.mail(sender)[0] == 250
+    named = [c.rcpt(r)[0] for r in recipients]
+    assert c.docmd("DATA")[0] == 354
+    c.send(smtplib._quote_periods(text) + b".\r\n")
+    return named, [c.getreply() for code in named if code == 250]
+
+
+def test_lmtp_tells_each_recipient(_, binary):
+    with lmtp_server(binary) as s:
+        s.cli("account", "add", "small@e2e.test", "--password-stdin", "--quota", "4096", input=b"pw-pw-pw-pw\n")
+        s.cli("alias", "add", "both@e2e.test", "alice@e2e.test", "far@remote.example")
+        s.cli("alias", "add", "sales@e2e.test", "bob@e2e.test")
+        # A front end's own word is kept, also in our name.
+        claims = b"Authentication-Results: mx.e2e.test; spf=pass smtp.mailfrom=remote.example\r\n"
+        with smtplib.LMTP("127.0.0.1", s.lmtp) as c:
+            code, text = c.docmd("EHLO", "x.example")
+            assert code == 500, text
+            assert c.ehlo("front.example")[0] == 250, "smtplib says LHLO here"
+            for name in ("pipelining", "enhancedstatuscodes", "8bitmime", "smtputf8", "size", "chunking", "starttls"):
+                assert c.has_extn(name), name
+            assert not c.has_extn("auth")
+            big = claims + message("lmtp-1", "z" * 70 + "\r\n" + "y\r\n" * 2000)
+            named, told_each = deliver(
+                c, ["alice@e2e.test", "nobody@e2e.test", "small@e2e.test", "x@remote.example", "both@e2e.test",
+                    "sales@e2e.test"], big)
+            assert named == [250, 550, 250, 550, 550, 250], named
+            assert [code for code, _ in told_each] == [250, 452, 250], told_each
+            assert b"4.2.2" in told_each[1][1], told_each
+            identifier = told_each[0][1].split()[-1].decode()
+            assert told_each[2][1].split()[-1].decode() == identifier
+            # In the same session, of nobody's: the message before has no part in it.
+            assert deliver(c, ["bob@e2e.test"], message("lmtp-2"), "")[1][0][0] == 250
+            assert c.mail("a@remote.example")[0] == 250
+            assert c.rcpt("nobody@e2e.test")[0] == 550
+            assert c.docmd("DATA")[0] == 503, "RFC 2033: 503 without a recipient"
+        for address in ("alice@e2e.test", "bob@e2e.test"):
+            raw = s.received("lmtp-1", address)
+            assert_stored(raw, big)
+            assert b" with LMTP\r\n" in raw and b"from front.example ([127.0.0.1])" in raw, raw[:400]
+            assert raw.startswith(b"Return-Path: <a@remote.example>\r\n")
+        assert not s.mailbox("small@e2e.test")
+        assert not json.loads(s.cli("queue", "list", "--json").stdout or b"[]"), "LMTP makes no queue"
+        explained(s, identifier, "lmtp")
+        assert s.metric(r'martlet_messages_received_total\{listener="lmtp",result="accepted"\}') == 2
+        assert s.metric(r'martlet_smtp_commands_total\{verb="lhlo",class="2xx"\}') == 1
+
+
+def test_lmtp_over_a_socket_tls_and_chunks(_, binary):
+    with lmtp_server(binary, smtp__reactors=2) as s:
+        assert os.stat(s.socket).st_mode & 0o777 == 0o600
+        for i in range(6):
+            with smtplib.LMTP(s.socket) as c:
+                c.ehlo("front.example")
+                replies = deliver(c, ["alice@e2e.test", "bob@e2e.test"], message(f"socket-{i}"))[1]
+                assert [code for code, _ in replies] == [250, 250], replies
+        raw = s.received("socket-5", "bob@e2e.test")
+        assert b"Received: from " in raw and b"[]" not in raw and b" with LMTP\r\n" in raw, raw[:300]
+        with smtplib.LMTP("127.0.0.1", s.lmtp) as c:
+            c.starttls(context=context())
+            c.ehlo("front.example")
+            assert c.mail("a@remote.example", ["BODY=8BITMIME", "SIZE=100"])[0] == 250
+            assert c.rcpt("alice@e2e.test")[0] == c.rcpt("bob@e2e.test")[0] == 250
+            text = message("chunked")
+            c.send(b"BDAT 20\r\n" + text[:20])
+            assert c.getreply()[0] == 250
+            c.send(b"BDAT %d LAST\r\n" % (len(text) - 20) + text[20:])
+            assert [c.getreply()[0] for _ in range(2)] == [250, 250]
+            assert c.noop()[0] == 250, "nothing more was said"
+        assert b" with LMTPS\r\n" in s.received("chunked", "alice@e2e.test")
+        reconfigure(s, smtp__max_errors=19)
+        with smtplib.LMTP(s.socket) as c:
+            c.sendmail("a@remote.example", ["alice@e2e.test"], message("reloaded"))
+        s.received("reloaded")
+
+
+def test_lmtp_is_not_slowed_or_judged(_, binary):
+    """What a front end took is taken: no limits, no greylist, no tarpit, no checks of its address."""
+    with lmtp_server(binary, smtp__rate_limit={"messages_per_minute": 1}, auth__enabled=True, auth__timeout=3) as s:
+        s.cli("domain", "set", "e2e.test", "greylist=true", "tarpit=true")
+        with smtplib.LMTP("127.0.0.1", s.lmtp) as c:
+            c.ehlo("front.example")
+            for i in range(4):
+                named, told_each = deliver(c, ["nobody@e2e.test", "alice@e2e.test"], message(f"plain-{i}"))
+                assert named == [550, 250] and told_each[0][0] == 250, (named, told_each)
+            assert deliver(c, ["alice@e2e.test"], message("report"), "")[1][0][0] == 250
+        assert b"Authentication-Results" not in s.received("plain-3")
+        assert s.metric(r"martlet_tarpit_delay_seconds_count") == 0
+
+
+def test_supervised_lmtp_outlives_the_server(_, binary):
+    s = lmtp_server(binary)
+    s.populate()
+    log = open(s.log, "ab")
+    s.process = subprocess.Popen([f"{binary}/martlet", "supervise", "--config", s.config], stdout=log, stderr=log)
+    try:
+        wait_for("ready", lambda: b" ready " in open(s.log, "rb").read())
+        child = int(open(f"/proc/{s.process.pid}/task/{s.process.pid}/children").read().split()[0])
+        os.kill(child, signal.SIGKILL)
+        # Connects at once: the socket is still there, and the next server answers.
+        with smtplib.LMTP(s.socket) as c:
+            c.sendmail("a@remote.example", ["alice@e2e.test"], message("outlived"))
+        s.received("outlived")
+    finally:
+        s.__exit__()
+
+
 def test_public_conversations(s):
     runner = os.path.join(HERE, "..", "..", "..", "shared", "conformance", "tools", "smtp_vectors.py")
     if not os.path.exists(runner):

@@ -51,6 +51,27 @@ import Testing
             received {
                 $0.smtpUTF8 = true; $0.identity = []
             }.contains(" with UTF8SMTPA\r\n"))
+        #expect(received { $0.isLMTP = true }.contains(" with LMTP\r\n"))
+        #expect(
+            received {
+                $0.isLMTP = true; $0.tls = TLSFacts(version: [], cipher: [])
+            }.contains(" with LMTPS\r\n"))
+        #expect(
+            received {
+                $0.isLMTP = true; $0.smtpUTF8 = true
+            }.contains(" with UTF8LMTP\r\n"))
+    }
+
+    /// A Unix socket's client has no address to tell of.
+    @Test func receivedFromASocket() {
+        var envelope = Envelope(sender: nil)
+        envelope.helo = Array("front.example".utf8)
+        let field = Received(
+            peer: SMTPPeer(address: []), reverseName: nil, hostname: Array("mx.example".utf8),
+            software: Array("Martlet".utf8), id: MessageID(rawValue: 33), date: WallTime(seconds: 0))
+        var out: [UInt8] = []
+        field.append(for: envelope, to: &out)
+        #expect(out.starts(with: Array("Received: from front.example\r\n\tby mx.example (".utf8)))
     }
 
     @Test(arguments: [1, 2, 3, 7, 1000])

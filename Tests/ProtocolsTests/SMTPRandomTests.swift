@@ -6,7 +6,8 @@ import Testing
 /// Random octets, and random arrangements of what hurts: no trap, no more consumed than given, bounded output.
 @Suite struct SMTPRandomTests {
     private static let pieces: [String] = [
-        "EHLO a.example\r\n", "HELO b\r\n", "MAIL FROM:<a@x.example>\r\n", "MAIL FROM:<> BODY=BINARYMIME SIZE=10\r\n",
+        "EHLO a.example\r\n", "HELO b\r\n", "LHLO a.example\r\n", "MAIL FROM:<a@x.example>\r\n",
+        "MAIL FROM:<> BODY=BINARYMIME SIZE=10\r\n",
         "RCPT TO:<b@y.example>\r\n", "RCPT TO:<no@y.example> NOTIFY=NEVER\r\n", "DATA\r\n", "BDAT 5\r\nabcde",
         "BDAT 3 LAST\r\nxyz", "BDAT 99999999999999999999\r\n", "BDAT 0 LAST\r\n", "RSET\r\n", "NOOP\r\n", "VRFY a\r\n",
         "STARTTLS\r\n", "AUTH PLAIN AGEAYg==\r\n", "AUTH LOGIN\r\n", "YQ==\r\n", "*\r\n", ".\r\n", "..\r\n",
@@ -24,7 +25,7 @@ import Testing
         limits.recipients = 5
         limits.errorWeight = 400
         let configuration = SMTPSessionConfiguration(
-            hostname: Array("mx.example".utf8), kind: seed % 2 == 0 ? .submission : .mx, limits: limits,
+            hostname: Array("mx.example".utf8), kind: [.submission, .mx, .lmtp][Int(seed % 3)], limits: limits,
             offersTLS: true,
             offersAuth: true, requiresAuth: false)
         var coin = SeededRandom(seed: seed ^ 0xFFFF)

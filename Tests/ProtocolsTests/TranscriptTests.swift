@@ -4,15 +4,17 @@ import TestKit
 import Testing
 
 private let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Transcripts/smtp")
+    .appending(path: "Transcripts")
 
 private func names() -> [String] {
-    let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    return files.filter { $0.hasSuffix(".smtp") }.sorted()
+    ["lmtp", "smtp"].flatMap { kind in
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: kind).path)) ?? []
+        return files.filter { $0.hasSuffix("." + kind) }.sorted().map { kind + "/" + $0 }
+    }
 }
 
 @Suite struct TranscriptTests {
-    @Test func thereAreTranscripts() { #expect(names().count >= 20) }
+    @Test func thereAreTranscripts() { #expect(names().count >= 26) }
 
     @Test(arguments: names())
     func sameInEveryChunkingAndOrder(_ name: String) throws {

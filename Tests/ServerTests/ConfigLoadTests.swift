@@ -120,7 +120,7 @@ import Testing
         #expect(loaded.configuration.smtp.relayNetworks.map(\.description) == ["10.0.0.0/8", "::1"])
         #expect(loaded.configuration.delivery.retryIntervalSeconds == [300, 3_600])
         #expect(loaded.configuration.smtp.listeners.first?.tls == .required)
-        #expect(loaded.configuration.smtp.listeners.first?.address.host == "::1")
+        #expect(loaded.configuration.smtp.listeners.first?.address.inet?.host == "::1")
         #expect(loaded.configuration.metrics.listen == nil)
     }
 

@@ -52,6 +52,7 @@ package struct ChunkingVerifier {
     package mutating func replay(_ chunking: Chunking, _ order: AnswerOrder) -> Outcome {
         let transcript = transcript
         let driver = SMTPTestDriver(configuration: transcript.configuration, order: order) { transcript.answer($0) }
+        driver.own = { transcript.ownReply($0) }
         var outcome = Outcome()
         var last: [String] = []
         var pending = driver.takeOutput()

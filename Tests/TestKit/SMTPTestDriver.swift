@@ -53,6 +53,8 @@ package final class SMTPTestDriver {
     private let order: AnswerOrder
     private var random: SeededRandom
     private let world: (Question) -> Answer
+    /// What a recipient of a complete message comes to by itself (LMTP).
+    package var own: (EnvelopeRecipient) -> Reply? = { _ in nil }
     private var nextID: Int64 = 0
 
     package init(
@@ -123,6 +125,9 @@ package final class SMTPTestDriver {
 
     private func answer(_ question: Question) -> Answer {
         guard case .submit(let envelope) = question else { return world(question) }
+        for (index, recipient) in envelope.recipients.enumerated() {
+            if let reply = own(recipient) { session.settle(recipient: index, reply) }
+        }
         let answer = world(question)
         guard case .accepted = answer else { return answer }
         envelopes.append(envelope)

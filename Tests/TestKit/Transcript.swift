@@ -4,9 +4,10 @@ package import Protocols
 /// A golden dialogue. One directive a line:
 ///
 ///     # a comment
-///     @listener mx|submission          @option starttls|requiretls|auth
+///     @listener mx|submission|lmtp     @option starttls|requiretls|auth
 ///     @limit recipients 2              (also: message, header, line)
 ///     @refuse sender|recipient ADDRESS CODE X.Y.Z text     @refuse submit CODE X.Y.Z text
+///     @settle ADDRESS CODE X.Y.Z text  what the recipient comes to by itself after the dot (LMTP)
 ///     @password USER PASSWORD
 ///     C: EHLO a | MAIL FROM:<b@c.example>      lines sent together, each with CRLF
 ///     D: raw octets with \r \n \t \0 \\ \xNN   sent as they are, in one segment with the C:/D: before it
@@ -38,6 +39,7 @@ package struct Transcript: Sendable {
     private var options: Set<String> = []
     private var limits = SMTPLimits()
     private var refusals: [String: Reply] = [:]
+    private var settled: [String: Reply] = [:]
     private var passwords: [String: String] = [:]
 
     package init(parsing text: String) throws {
@@ -66,6 +68,9 @@ package struct Transcript: Sendable {
         case .authenticate(let request): authenticate(request)
         }
     }
+
+    /// What one recipient of a complete message comes to by itself.
+    package func ownReply(_ recipient: EnvelopeRecipient) -> Reply? { settled[text(recipient.address)] }
 
     private func text(_ address: MailAddress?) -> String {
         address.map { String(decoding: $0.wire, as: UTF8.self) } ?? "<>"
@@ -119,13 +124,16 @@ package struct Transcript: Sendable {
     private mutating func directive(_ line: String, _ number: Int) throws {
         let words = line.split(separator: " ").map { String($0) }
         switch (words[0], words.count) {
-        case ("@listener", 2): kind = words[1] == "submission" ? .submission : .mx
+        case ("@listener", 2): kind = words[1] == "submission" ? .submission : words[1] == "lmtp" ? .lmtp : .mx
         case ("@option", 2...): options.formUnion(words[1...])
         case ("@limit", 3): try limit(words[1], words[2], line)
         case ("@refuse", 4...):
             let keyed = words[1] == "submit" ? 2 : 3
             guard let reply = Self.reply(words[keyed...]) else { throw Malformed(line: line) }
             refusals[words[1..<keyed].joined(separator: " ")] = reply
+        case ("@settle", 5...):
+            guard let reply = Self.reply(words[2...]) else { throw Malformed(line: line) }
+            settled[words[1]] = reply
         case ("@password", 3): passwords[words[1]] = words[2]
         case ("@tls", 1): steps.append((number, .handshake))
         case ("@timeout", 1): steps.append((number, .timeout))

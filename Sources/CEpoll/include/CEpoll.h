@@ -141,6 +141,13 @@ static inline int32_t mt_reuse_port(int fd) {
     return r < 0 ? r : mt_set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 static inline int32_t mt_shutdown_write(int fd) { return (int32_t)mt_value(shutdown(fd, SHUT_WR)); }
+static inline int32_t mt_chmod(const char *path, uint32_t mode) { return (int32_t)mt_value(chmod(path, mode)); }
+/* 1: a socket, 0: something else, -ENOENT: nothing. A link is not followed. */
+static inline int32_t mt_is_socket(const char *path) {
+    struct stat s;
+    int r = lstat(path, &s);
+    return r < 0 ? -errno : S_ISSOCK(s.st_mode) ? 1 : 0;
+}
 static inline int32_t mt_fchmod(int fd, uint32_t mode) { return (int32_t)mt_value(fchmod(fd, mode)); }
 static inline int32_t mt_bind_no_port(int fd) { return mt_set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); }
 static inline int32_t mt_v6_only(int fd) { return mt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1); }

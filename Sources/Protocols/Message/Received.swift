@@ -25,13 +25,8 @@ package struct Received {
     package func append(for envelope: Envelope, to out: inout [UInt8]) {
         out.append(ascii: "Received: from ")
         Self.appendName(envelope.helo, to: &out)
-        out.append(ascii: " (")
-        if let reverseName, !reverseName.isEmpty {
-            Self.appendName(reverseName, to: &out)
-            out.append(ASCII.space)
-        }
-        appendAddress(to: &out)
-        out.append(ascii: ")\r\n\tby ")
+        appendPeer(to: &out)
+        out.append(ascii: "\r\n\tby ")
         out.append(contentsOf: hostname)
         out.append(ascii: " (")
         out.append(contentsOf: software)
@@ -51,6 +46,18 @@ package struct Received {
         out.append(ascii: "Return-Path: <")
         sender?.append(to: &out)
         out.append(ascii: ">\r\n")
+    }
+
+    /// Nothing for a Unix socket, which has no address.
+    private func appendPeer(to out: inout [UInt8]) {
+        guard !peer.address.isEmpty else { return }
+        out.append(ascii: " (")
+        if let reverseName, !reverseName.isEmpty {
+            Self.appendName(reverseName, to: &out)
+            out.append(ASCII.space)
+        }
+        appendAddress(to: &out)
+        out.append(ascii: ")")
     }
 
     private func appendAddress(to out: inout [UInt8]) {
@@ -82,7 +89,11 @@ package struct Received {
     /// RFC 3848 §1; RFC 6531 §4.3 has the UTF8 names.
     private static func appendProtocol(_ envelope: Envelope, to out: inout [UInt8]) {
         guard envelope.isESMTP else { return out.append(ascii: "SMTP") }
-        out.append(ascii: envelope.smtpUTF8 ? "UTF8SMTP" : "ESMTP")
+        if envelope.isLMTP {
+            out.append(ascii: envelope.smtpUTF8 ? "UTF8LMTP" : "LMTP")
+        } else {
+            out.append(ascii: envelope.smtpUTF8 ? "UTF8SMTP" : "ESMTP")
+        }
         if envelope.tls != nil { out.append(0x53) }
         if envelope.identity != nil { out.append(0x41) }
     }

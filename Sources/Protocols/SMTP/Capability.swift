@@ -61,11 +61,11 @@ package enum Capability: CaseIterable, Sendable {
         return out
     }
 
-    static func banner(hostname: [UInt8], software: [UInt8]) -> [UInt8] {
+    static func banner(hostname: [UInt8], software: [UInt8], lmtp: Bool) -> [UInt8] {
         var out: [UInt8] = []
         out.append(ascii: "220 ")
         out.append(contentsOf: hostname)
-        out.append(ascii: " ESMTP ")
+        out.append(ascii: lmtp ? " LMTP " : " ESMTP ")
         out.append(contentsOf: software)
         out.append(ascii: "\r\n")
         return out

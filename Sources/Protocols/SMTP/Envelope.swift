@@ -74,6 +74,8 @@ package struct Envelope: Sendable {
     package var actualSize: UInt64 = 0
     package var helo: [UInt8] = []
     package var isESMTP = false
+    /// Came by LMTP.
+    package var isLMTP = false
     package var tls: TLSFacts?
     package var identity: [UInt8]?
     package var facts = MessageFacts()

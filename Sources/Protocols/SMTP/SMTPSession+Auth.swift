@@ -5,7 +5,7 @@ extension SMTPSession {
     mutating func authenticate(_ line: Span<UInt8>) {
         guard configuration.offersAuth else { return reply(StandardReplies.notImplemented) }
         guard tls != nil else { return reply(StandardReplies.authNeedsTLS) }
-        guard greeted, isESMTP else { return reply(StandardReplies.needsHello) }
+        guard greeted, isESMTP else { return reply(needsHello) }
         guard identity == nil else { return reply(StandardReplies.alreadyAuthenticated) }
         guard transaction == nil else { return reply(StandardReplies.authInTransaction) }
         let rest = line.extracting(argument(line, after: 4))

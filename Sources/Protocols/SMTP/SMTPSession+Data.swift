@@ -2,7 +2,7 @@ import Base
 
 extension SMTPSession {
     mutating func data<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
-        guard greeted else { return reply(StandardReplies.needsHello) }
+        guard greeted else { return reply(needsHello) }
         guard let transaction else { return reply(StandardReplies.needsMail) }
         guard !transaction.bodyBegan else { return reply(StandardReplies.inChunks) }
         guard line.count == 4 else { return reply(StandardReplies.noArguments) }
@@ -17,8 +17,9 @@ extension SMTPSession {
 
     private func recipientsMissing(_ transaction: Transaction) -> Reply? {
         guard transaction.envelope.recipients.isEmpty else { return nil }
-        // RFC 5321 §3.3: 554 when all were refused, 503 when none was named.
-        return transaction.refusedRecipients > 0 ? StandardReplies.noValidRecipients : StandardReplies.needsRecipient
+        // RFC 5321 §3.3: 554 when all were refused, 503 when none was named. RFC 2033 §4.2: 503 in LMTP.
+        return !configuration.isLMTP && transaction.refusedRecipients > 0
+            ? StandardReplies.noValidRecipients : StandardReplies.needsRecipient
     }
 
     mutating func receiveData<Sink: BodySink>(_ bytes: Span<UInt8>, from i: inout Int, body: inout Sink) {
@@ -71,6 +72,11 @@ extension SMTPSession {
             // What the sender's side took for the end of the message is not known, so nothing after it can be trusted.
             discardBody(&body)
             effects.append(.note(.bareLineEnding))
+            let others = repliesToMessage(transaction) - 1
+            if others > 0 {
+                let told = explained(StandardReplies.bareInData, to: running)
+                for _ in 0..<others { passAgain(told) }
+            }
             return end(StandardReplies.bareInData, .bareLineEnding)
         }
         transaction.scanner.setLongestLine(transaction.unstuffer.longestLine)
@@ -82,14 +88,16 @@ extension SMTPSession {
         transaction.envelope.facts = transaction.scanner.facts
         if let refusal = refusal(of: transaction) {
             abortTransaction(body: &body)
-            return reply(refusal)
+            return replyToMessage(refusal, repliesToMessage(transaction))
         }
         transaction.envelope.actualSize = transaction.octets
         transaction.envelope.helo = helo
         transaction.envelope.isESMTP = isESMTP
+        transaction.envelope.isLMTP = configuration.isLMTP
         transaction.envelope.tls = tls
         transaction.envelope.identity = identity
         self.transaction = nil
+        repliesOwed = repliesToMessage(transaction)
         waiting = .submit(ask(.submit(transaction.envelope)))
     }
 
@@ -112,9 +120,33 @@ extension SMTPSession {
         waiting = .nothing
         messageCount += 1
         switch answer {
-        case .stored(let id): reply(StandardReplies.queued(id))
-        case .refused(let refusal): pass(refusal)
-        case .accepted, .challenge, .authenticated: reply(StandardReplies.localError)
+        case .stored(let id): replyToMessage(StandardReplies.queued(id), repliesOwed)
+        case .refused(let refusal): passToMessage(refusal, repliesOwed)
+        case .accepted, .challenge, .authenticated: replyToMessage(StandardReplies.localError, repliesOwed)
+        }
+    }
+
+    /// RFC 2033 §4.2: LMTP answers for each recipient that was accepted, in the order of RCPT.
+    private func repliesToMessage(_ transaction: Transaction) -> Int {
+        configuration.isLMTP ? transaction.envelope.recipients.count : 1
+    }
+
+    /// In the session's own words.
+    private mutating func replyToMessage(_ common: Reply, _ count: Int) {
+        guard configuration.isLMTP else { return reply(common) }
+        guard count > 0 else { return }
+        passToMessage(common.isPositive ? common : explained(common, to: running), count)
+    }
+
+    /// In the driver's.
+    private mutating func passToMessage(_ common: Reply, _ count: Int) {
+        guard configuration.isLMTP else { return pass(common) }
+        let own = ownReplies
+        ownReplies = []
+        // After a 421 nothing more is said.
+        for i in 0..<max(count, 0) {
+            let one = i < own.count ? own[i] ?? common : common
+            if i == 0 { pass(one) } else { passAgain(one) }
         }
     }
 
@@ -148,7 +180,7 @@ extension SMTPSession {
     /// RFC 3030 §2: judged by its length before an octet of it is kept; refused chunks are still read.
     private func chunkRefusal(_ chunk: BDATCounter) -> Reply? {
         if needsTLS { return StandardReplies.needsTLS }
-        guard greeted else { return StandardReplies.needsHello }
+        guard greeted else { return needsHello }
         guard let transaction else { return StandardReplies.needsMail }
         if transaction.chunkFailed { return StandardReplies.chunkFailed }
         if let error = recipientsMissing(transaction) { return error }
@@ -167,7 +199,11 @@ extension SMTPSession {
         phase = .command
         let done = chunk
         chunk = BDATCounter()
-        if let refusal = done.refusal { return reply(refusal) }
+        if let refusal = done.refusal {
+            // RFC 2033 §4.3: LAST is answered for each recipient, and not at all when there is none.
+            if done.isLast, let transaction { return replyToMessage(refusal, repliesToMessage(transaction)) }
+            return reply(refusal)
+        }
         guard let transaction else { return close(.outOfSync) }
         if done.isLast {
             endOfMessage(transaction, body: &body)

@@ -111,7 +111,7 @@ extension SMTPSession {
 
     private mutating func dispatch<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
         if phase == .authResponse { return authResponse(line) }
-        running = Verb.parse(line)
+        running = Verb.parse(line).flatMap { $0.isSpoken(lmtp: configuration.isLMTP) ? $0 : nil }
         guard let verb = running else {
             if !hadCommand, !greeted, Verb.isForeign(line) {
                 effects.append(.note(.foreignProtocol))
@@ -138,7 +138,7 @@ extension SMTPSession {
 
     private mutating func run<Sink: BodySink>(_ verb: Verb, _ line: Span<UInt8>, body: inout Sink) {
         switch verb {
-        case .ehlo, .helo: hello(verb, line, body: &body)
+        case .ehlo, .helo, .lhlo: hello(verb, line, body: &body)
         case .mail: mail(line)
         case .rcpt: recipient(line)
         case .data: data(line, body: &body)
@@ -146,7 +146,7 @@ extension SMTPSession {
         case .rset: reset(line, body: &body)
         case .noop: reply(StandardReplies.ok)
         case .vrfy: verify(line)
-        case .help: reply(StandardReplies.help)
+        case .help: reply(configuration.isLMTP ? StandardReplies.helpLMTP : StandardReplies.help)
         case .quit: quit(line, body: &body)
         case .startTLS: startTLS(line)
         case .auth: authenticate(line)

@@ -2,7 +2,7 @@ import Base
 
 extension SMTPSession {
     mutating func mail(_ line: Span<UInt8>) {
-        guard greeted else { return reply(StandardReplies.needsHello) }
+        guard greeted else { return reply(needsHello) }
         guard transaction == nil else {
             return reply(transaction?.bodyBegan == true ? StandardReplies.inChunks : StandardReplies.nestedMail)
         }
@@ -43,7 +43,7 @@ extension SMTPSession {
     }
 
     mutating func recipient(_ line: Span<UInt8>) {
-        guard greeted else { return reply(StandardReplies.needsHello) }
+        guard greeted else { return reply(needsHello) }
         guard let transaction else { return reply(StandardReplies.needsMail) }
         guard !transaction.bodyBegan else { return reply(StandardReplies.inChunks) }
         guard let start = pathStart(line, "to:") else { return refuseRecipient(StandardReplies.syntax) }

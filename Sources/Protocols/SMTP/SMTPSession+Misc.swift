@@ -1,7 +1,7 @@
 import Base
 
 extension SMTPSession {
-    /// EHLO and HELO. Either ends a transaction as RSET does (RFC 5321 §4.1.4).
+    /// EHLO, HELO and LHLO. Each ends a transaction as RSET does (RFC 5321 §4.1.4).
     mutating func hello<Sink: BodySink>(_ verb: Verb, _ line: Span<UInt8>, body: inout Sink) {
         let name = line.extracting(argument(line, after: 4))
         // RFC 5321 §4.1.4: a name is never refused for being untrue; only what cannot be a name is.
@@ -10,9 +10,9 @@ extension SMTPSession {
         helo = [UInt8](name)
         greeted = true
         hadCommand = true
-        isESMTP = verb == .ehlo
+        isESMTP = verb != .helo
         if isESMTP {
-            outcomes.note(.ehlo, StandardReplies.ok)
+            outcomes.note(verb, StandardReplies.ok)
             // RFC 2034 §4: no enhanced code in the reply to EHLO and HELO.
             output.append(contentsOf: tls == nil ? configuration.ehloPlain : configuration.ehloTLS)
         } else {

@@ -14,13 +14,23 @@ extension SMTPSession {
         if queue.isEmpty { emit(reply) } else { queue.hold(reply) }
     }
 
-    private mutating func emit(_ reply: Reply) {
+    /// One of several to the same command: its error has been counted. No recipient is in question any more.
+    mutating func passAgain(_ reply: Reply) {
+        guard phase != .closed else { return }
+        outcomes.note(running, reply)
+        emit(reply, weighs: false)
+    }
+
+    private mutating func emit(_ reply: Reply, weighs: Bool = true) {
         reply.append(to: &output)
         hadCommand = hadCommand || reply.isPositive
         // RFC 5321 §3.8: 421 says that the channel closes, so it does.
         if reply.code == 421 { return close(.refused) }
         guard reply.code >= 500, phase != .closed else { return }
-        errorWeight += reply.code < 550 || reply.code == 555 ? 5 : 1
+        let isClientsFault = reply.code < 550 || reply.code == 555
+        // A front end passes on what it was given: what is wrong with the mail says nothing of it.
+        guard weighs, isClientsFault || !configuration.isLMTP else { return }
+        errorWeight += isClientsFault ? 5 : 1
         if errorWeight >= configuration.limits.errorWeight {
             effects.append(.note(.tooManyErrors))
             explained(StandardReplies.tooManyErrors, to: nil).append(to: &output)
@@ -49,6 +59,8 @@ extension SMTPSession {
         refusals.note(verb, told)
         return told
     }
+
+    var needsHello: Reply { configuration.isLMTP ? StandardReplies.needsLHLO : StandardReplies.needsHello }
 
     mutating func ask(_ question: Question) -> Ticket {
         lastTicket += 1

@@ -59,6 +59,10 @@ package struct SMTPSession: ~Copyable {
     /// The driver wants to be asked about commands that are none; see `Question.unknown`.
     package var asksAboutUnknown = false
     var messageCount = 0
+    /// How many replies the end of the message gets; in SMTP one.
+    var repliesOwed = 1
+    /// What single recipients of it came to by themselves; empty: all share the message's fate.
+    var ownReplies: [Reply?] = []
 
     package init(configuration: SMTPSessionConfiguration, peer: SMTPPeer, now: Instant) {
         self.configuration = configuration
@@ -112,6 +116,14 @@ package struct SMTPSession: ~Copyable {
         case .submit(ticket): answeredSubmit(answer)
         case .nothing, .sender, .verify, .unknown, .authenticate, .submit: answeredRecipient(ticket, answer)
         }
+    }
+
+    /// What one recipient of the message came to by itself, told before the question of its submission is answered, by the
+    /// place of the recipient in the envelope. SMTP has no words for it and is told nothing.
+    package mutating func settle(recipient index: Int, _ reply: Reply) {
+        guard configuration.isLMTP, case .submit = waiting, index >= 0, index < repliesOwed else { return }
+        if ownReplies.isEmpty { ownReplies = Array(repeating: nil, count: repliesOwed) }
+        ownReplies[index] = reply
     }
 
     /// The handshake is done. What the client said before it is forgotten (RFC 3207 §4.2).

@@ -12,6 +12,8 @@ package struct SMTPPeer: Sendable {
 package final class SMTPSessionConfiguration: Sendable {
     package let hostname: [UInt8]
     package let kind: SMTPListenerKind
+    /// RFC 2033: the same session in its other dialect.
+    let isLMTP: Bool
     package let limits: SMTPLimits
     package let offersTLS: Bool
     /// Nothing but the greeting and STARTTLS before TLS (RFC 3207 §4).
@@ -37,6 +39,7 @@ package final class SMTPSessionConfiguration: Sendable {
         let auth = offersAuth && isSubmission
         self.hostname = hostname
         self.kind = kind
+        isLMTP = kind == .lmtp
         self.limits = limits
         self.offersTLS = offersTLS
         self.requiresTLS = requiresTLS
@@ -44,7 +47,7 @@ package final class SMTPSessionConfiguration: Sendable {
         self.requiresAuth = requiresAuth ?? isSubmission
         self.software = software
         self.domainToASCII = domainToASCII
-        banner = Capability.banner(hostname: hostname, software: software)
+        banner = Capability.banner(hostname: hostname, software: software, lmtp: kind == .lmtp)
         ehloPlain = Capability.ehlo(
             hostname: hostname, limits: limits,
             under: Capability.Condition(tls: false, offersTLS: offersTLS, auth: auth))

@@ -9,6 +9,9 @@ package enum StandardReplies {
     package static let help = Reply(
         214, EnhancedStatus(2, 0, 0),
         "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS AUTH (RFC 5321)")
+    package static let helpLMTP = Reply(
+        214, EnhancedStatus(2, 0, 0),
+        "Commands: LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT STARTTLS (RFC 2033)")
     package static let goodbye = Reply(221, EnhancedStatus(2, 0, 0), "Bye")
     package static let readyForTLS = Reply(220, EnhancedStatus(2, 0, 0), "Ready to start TLS")
     package static let cannotVerify = Reply(
@@ -44,6 +47,7 @@ package enum StandardReplies {
         501, EnhancedStatus(5, 5, 4), "Syntax: BDAT octets [LAST]; closing connection")
     package static let notImplemented = Reply(502, EnhancedStatus(5, 5, 1), "Command not implemented")
     package static let needsHello = Reply(503, EnhancedStatus(5, 5, 1), "EHLO or HELO first")
+    package static let needsLHLO = Reply(503, EnhancedStatus(5, 5, 1), "LHLO first")
     package static let needsMail = Reply(503, EnhancedStatus(5, 5, 1), "MAIL first")
     package static let needsRecipient = Reply(503, EnhancedStatus(5, 5, 1), "RCPT first")
     package static let nestedMail = Reply(503, EnhancedStatus(5, 5, 1), "A transaction is already open")

@@ -3,6 +3,8 @@ import Base
 /// The commands and the facts about each.
 package enum Verb: UInt8, Sendable, CaseIterable {
     case ehlo, helo, mail, rcpt, data, bdat, rset, noop, vrfy, expn, help, quit, startTLS, auth
+    /// LMTP's greeting (RFC 2033 §4.1).
+    case lhlo
     /// Known to the RFCs and offered by nobody (RFC 5321 appendix F, RFC 1985): 502.
     case turn, etrn, atrn, send, soml, saml, burl
 
@@ -13,8 +15,17 @@ package enum Verb: UInt8, Sendable, CaseIterable {
     /// RFC 3207 §4: what a listener that requires TLS still answers in the clear.
     var isAllowedBeforeTLS: Bool {
         switch self {
-        case .ehlo, .helo, .noop, .quit, .startTLS, .help: true
+        case .ehlo, .helo, .lhlo, .noop, .quit, .startTLS, .help: true
         default: false
+        }
+    }
+
+    /// RFC 2033 §4.1: LMTP has LHLO in place of HELO and EHLO, which must not succeed there.
+    func isSpoken(lmtp: Bool) -> Bool {
+        switch self {
+        case .ehlo, .helo: !lmtp
+        case .lhlo: lmtp
+        default: true
         }
     }
 
@@ -43,6 +54,7 @@ package enum Verb: UInt8, Sendable, CaseIterable {
         switch key {
         case 0x45484C4F: .ehlo
         case 0x48454C4F: .helo
+        case 0x4C484C4F: .lhlo
         case 0x4D41494C: .mail
         case 0x52435054: .rcpt
         case 0x44415441: .data

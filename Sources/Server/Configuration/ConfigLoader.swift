@@ -172,6 +172,20 @@ struct ConfigLoader {
                 source: file ?? inputs.path ?? "configuration", position: positions[key], message: "\(key) \(message)"))
     }
 
+    private func lmtpProblem(_ listener: Configuration.Listener) -> String? {
+        guard listener.kind == .lmtp else {
+            return listener.address.inet == nil ? "only kind lmtp takes mail on a Unix socket" : nil
+        }
+        // RFC 2033 §5
+        if listener.address.inet?.port == 25 { return "LMTP must not be spoken on port 25; RFC 2033 forbids it" }
+        if listener.proxyProtocol { return "proxy_protocol does not go with lmtp: whom the socket lets in is trusted" }
+        if !listener.address.isLoopback, configuration.smtp.lmtpNetworks.isEmpty {
+            return "beyond this machine lmtp lets nobody in while smtp.lmtp_networks is empty; name the front ends, "
+                + "or listen on 127.0.0.1 or a Unix socket"
+        }
+        return nil
+    }
+
     /// Rules that look at more than one value.
     private mutating func checkWhole() {
         let smtp = configuration.smtp
@@ -181,14 +195,14 @@ struct ConfigLoader {
                     "smtp.listeners", "[\(i)]: kind submissions speaks TLS from the first byte; set tls to \"required\""
                 )
             }
-            if listener.kind == .lmtp { complain("smtp.listeners", "[\(i)]: kind lmtp is not available yet") }
+            if let problem = lmtpProblem(listener) { complain("smtp.listeners", "[\(i)]: \(problem)") }
             if listener.proxyProtocol, smtp.proxyNetworks.isEmpty {
                 complain(
                     "smtp.listeners",
                     "[\(i)]: proxy_protocol lets nobody in while smtp.proxy_networks is empty; name the proxies")
             }
             let same = smtp.listeners[..<i].contains { $0.address == listener.address }
-            if same, listener.address.port != 0 {
+            if same, listener.address.inet?.port != 0 {
                 complain("smtp.listeners", "[\(i)]: \(listener.address) is used twice")
             }
         }

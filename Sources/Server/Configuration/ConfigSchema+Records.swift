@@ -9,10 +9,13 @@ extension ConfigSchema {
 
     private static let listenerFields = [
         ConfigField(
-            name: "address", type: .text(.listenAddress), defaultText: nil, sentence: "The numeric address and port."),
+            name: "address", type: .text(.listenEndpoint), defaultText: nil,
+            sentence: "The numeric address and port; for lmtp also unix: and the path of a socket."),
         ConfigField(
             name: "kind", type: .choice(Configuration.Listener.Kind.allCases.map(\.rawValue)), defaultText: nil,
-            sentence: "Who connects: other servers (mx), or users (submission; submissions: TLS from the first byte)."),
+            sentence:
+                "Who connects: other servers (mx), users (submission; submissions: TLS from the first byte), or a front end of ours that delivers into mailboxes (lmtp)."
+        ),
         ConfigField(
             name: "tls", type: .choice(Configuration.Listener.TLSUse.allCases.map(\.rawValue)),
             defaultText: "starttls; submissions: required; lmtp: none",
@@ -23,24 +26,30 @@ extension ConfigSchema {
         ConfigField(
             name: "session_tickets", type: .boolean, defaultText: "true",
             sentence: "Whether TLS sessions of this listener may be resumed (needs tls.session_tickets too)."),
+        ConfigField(
+            name: "mode", type: .choice(Configuration.Listener.SocketMode.allCases.map(\.rawValue)),
+            defaultText: "0660",
+            sentence: "Who may connect to a Unix socket: its owner, also its group, everybody."),
     ]
 
     private static func record(_ l: Configuration.Listener) -> [String: ConfigValue] {
         [
             "address": .text(l.address.description), "kind": .text(l.kind.rawValue), "tls": .text(l.tls.rawValue),
             "proxy_protocol": .boolean(l.proxyProtocol), "session_tickets": .boolean(l.sessionTickets),
+            "mode": .text(l.mode.rawValue),
         ]
     }
 
     private static func listener(_ r: [String: ConfigValue]) -> Configuration.Listener? {
-        guard let address = r["address"]?.text.flatMap({ ListenAddress($0) }),
+        guard let address = r["address"]?.text.flatMap({ ListenEndpoint($0) }),
             let kind = r["kind"]?.text.flatMap({ Configuration.Listener.Kind(rawValue: $0) })
         else { return nil }
         var listener = Configuration.Listener(
-            address: address, kind: kind,
+            endpoint: address, kind: kind,
             tls: r["tls"]?.text.flatMap { Configuration.Listener.TLSUse(rawValue: $0) })
         listener.proxyProtocol = r["proxy_protocol"]?.flag ?? false
         listener.sessionTickets = r["session_tickets"]?.flag ?? true
+        listener.mode = r["mode"]?.text.flatMap { Configuration.Listener.SocketMode(rawValue: $0) } ?? .group
         return listener
     }
 

@@ -36,7 +36,7 @@ package enum ConfigSchema {
 
     static let smtpSettings = [
         listeners(
-            "smtp.listeners", "Where mail is taken in, one object for each address and port."),
+            "smtp.listeners", "Where mail is taken in, one object for each address and port or Unix socket."),
         integer(
             "smtp.reactors", \.smtp.reactors, 0...256,
             "Event loops that serve connections; 0: one for each core but one."),
@@ -47,6 +47,9 @@ package enum ConfigSchema {
             "smtp.proxy_networks", \.smtp.proxyNetworks, reloadable: true,
             "Proxies whose PROXY headers are believed, on listeners with proxy_protocol; nobody else may connect there."
         ),
+        networks(
+            "smtp.lmtp_networks", \.smtp.lmtpNetworks, reloadable: true,
+            "Front ends that may deliver by LMTP over TCP, besides this machine; what they bring is not checked."),
         integer("smtp.max_connections", \.smtp.maxConnections, 1...1_000_000, "Most connections at once."),
         integer(
             "smtp.max_connections_per_ip", \.smtp.maxConnectionsPerIP, 1...1_000_000, reloadable: true,

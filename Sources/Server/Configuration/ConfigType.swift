@@ -59,6 +59,8 @@ package enum ConfigTextRule: Sendable {
     /// Relative ones count from the file that names them.
     case path
     case listenAddress
+    /// The same, or `unix:/run/socket`
+    case listenEndpoint
     /// `192.0.2.1:25`, `unix:/run/socket`
     case connectAddress
     case address
@@ -74,7 +76,7 @@ package enum ConfigTextRule: Sendable {
         case .domainPattern: "domain"
         case .path: "path"
         case .listenAddress: "address and port"
-        case .connectAddress: "address and port, or unix:PATH"
+        case .connectAddress, .listenEndpoint: "address and port, or unix:PATH"
         case .address: "IP address"
         case .network: "IP network"
         case .resolver: "IP address, or address@port"
@@ -86,7 +88,7 @@ package enum ConfigTextRule: Sendable {
         switch self {
         case .any, .path: "at most 1024 octets"
         case .listenAddress: "192.0.2.1:25 or [2001:db8::1]:25"
-        case .connectAddress: "192.0.2.1:25, [2001:db8::1]:25 or unix:/run/socket"
+        case .connectAddress, .listenEndpoint: "192.0.2.1:25, [2001:db8::1]:25 or unix:/run/socket"
         case .network: "192.0.2.0/24 or 2001:db8::/32"
         case .hostName, .domainPattern, .address, .resolver, .httpsURL: ""
         }
@@ -100,6 +102,7 @@ package enum ConfigTextRule: Sendable {
         case .domainPattern:
             return text == "*" || ConfigText.isHostName(text.hasPrefix("*.") ? String(text.dropFirst(2)) : text)
         case .listenAddress: return ListenAddress(text) != nil
+        case .listenEndpoint: return ListenEndpoint(text) != nil
         case .connectAddress: return MilterServer.target(text) != nil
         case .address: return IPNetwork.addressBytes(text) != nil
         case .network: return IPNetwork(text) != nil

@@ -81,8 +81,8 @@ extension Configuration {
         var out = LoopGuard(names: [ASCII.lowercased(Array(hostname.utf8))])
         let machine = Self.machineAddresses + delivery.localAddresses.compactMap { IPAddress($0) }
         for listener in smtp.listeners {
-            guard let address = IPAddress(listener.address.host) else { continue }
-            let port = listener.address.port
+            guard let inet = listener.address.inet, let address = IPAddress(inet.host) else { continue }
+            let port = inet.port
             out.listeners.insert(LoopGuard.Endpoint(address: address, port: port))
             guard address.isUnspecified else { continue }
             for own in machine { out.listeners.insert(LoopGuard.Endpoint(address: own, port: port)) }

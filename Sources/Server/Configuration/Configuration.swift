@@ -39,6 +39,8 @@ package struct Configuration: Sendable, Equatable {
         package var relayNetworks: [IPNetwork] = []
         /// Whose PROXY headers are believed.
         package var proxyNetworks: [IPNetwork] = []
+        /// Whose LMTP is taken, besides this machine's.
+        package var lmtpNetworks: [IPNetwork] = []
         package var maxConnections = 10_000
         package var maxConnectionsPerIP = 1_000
         /// 0: no limit.
@@ -69,15 +71,21 @@ package struct Configuration: Sendable, Equatable {
     }
 
     package struct Listener: Sendable, Equatable {
-        package var address: ListenAddress
+        package var address: ListenEndpoint
         package var kind: Kind
         package var tls: TLSUse
         package var proxyProtocol = false
         package var sessionTickets = true
+        /// Of a Unix socket.
+        package var mode = SocketMode.group
 
         /// `tls` nil: what the kind usually does.
         package init(address: ListenAddress, kind: Kind, tls: TLSUse? = nil) {
-            self.address = address
+            self.init(endpoint: .inet(address), kind: kind, tls: tls)
+        }
+
+        package init(endpoint: ListenEndpoint, kind: Kind, tls: TLSUse? = nil) {
+            address = endpoint
             self.kind = kind
             self.tls = tls ?? kind.usualTLS
         }
@@ -89,6 +97,7 @@ package struct Configuration: Sendable, Equatable {
             case submission
             /// Mail from users, TLS from the first byte (RFC 8314).
             case submissions
+            /// Mail from a front end of ours, for mailboxes here (RFC 2033).
             case lmtp
 
             package var usualTLS: TLSUse {
@@ -96,6 +105,21 @@ package struct Configuration: Sendable, Equatable {
                 case .mx, .submission: .starttls
                 case .submissions: .required
                 case .lmtp: .off
+                }
+            }
+        }
+
+        /// Who may connect to a Unix socket.
+        package enum SocketMode: String, Sendable, CaseIterable {
+            case owner = "0600"
+            case group = "0660"
+            case everybody = "0666"
+
+            package var bits: UInt32 {
+                switch self {
+                case .owner: 0o600
+                case .group: 0o660
+                case .everybody: 0o666
                 }
             }
         }

@@ -1,4 +1,5 @@
 import Base
+import Delivery
 import Policy
 import Protocols
 import Synchronization
@@ -23,14 +24,25 @@ struct DefenseServices: Sendable {
 struct DefenseSettings: Sendable {
     /// Before the banner, for who is not known; 0: none.
     var greetWaitSeconds = 0.0
+    /// Whose LMTP is taken, besides this machine's.
+    var lmtpNetworks: [AddressBlock] = []
     /// Filters by the kind of listener.
     var milters: [SMTPListenerKind: [MilterServer]] = [:]
 
     init(_ configuration: Configuration) {
         greetWaitSeconds = Double(configuration.smtp.greetWaitMilliseconds) / 1e3
+        lmtpNetworks = configuration.smtp.lmtpNetworks.compactMap { AddressBlock($0.description) }
         for kind in Configuration.Listener.Kind.allCases {
             milters[kind.sessionKind] = configuration.milterServers(for: kind)
         }
+    }
+}
+
+extension DefenseSettings {
+    /// Whether what comes from there is a front end of ours; nil is a Unix socket, whose mode decided already.
+    func isFrontEnd(_ client: IPAddress?) -> Bool {
+        guard let client else { return true }
+        return client.isLoopback || lmtpNetworks.contains { $0.contains(client) }
     }
 }
 

@@ -12,7 +12,13 @@ extension LoopContext {
         let client = origin.address
         let defense = services.defense
         let mayRelay = origin.isKnown && services.relayNetworks.contains { $0.contains(client?.bytes ?? []) }
-        let isExempt = defense.isExempt(client) || mayRelay
+        let isFrontEnd = listener.label == .lmtp
+        if isFrontEnd, !defense.settings.current.isFrontEnd(client) {
+            services.metrics.connections.add(listener.label, .frontEnd)
+            c.refusal = recorded(Self.strangerToLMTP, client, listener)
+            return nil
+        }
+        let isExempt = isFrontEnd || defense.isExempt(client) || mayRelay
         let isKnown = isExempt || defense.clients.isKnownGood(client, now: reactor.now)
         // Once for each connection that is not known: what is left of the descriptors is counted down by it.
         if !isKnown, let pressed = defense.pressure.shed(.connection, known: false) {
@@ -30,6 +36,11 @@ extension LoopContext {
         c.refusal = recorded(event, client, listener)
         return nil
     }
+
+    // RFC 5321 §3.1: 554 for who gets no service. RFC 3463 §3.8: X.7.1, not permitted.
+    private static let strangerToLMTP = DefenseEvent(
+        .limit, .closed, detail: "smtp.lmtp_networks does not name the client",
+        reply: Reply(554, EnhancedStatus(5, 7, 1), "LMTP is spoken with front ends of this server only"))
 
     /// A connection that a proxy made: who is behind it is asked first. Whoever is no proxy of ours is turned away at once.
     func proxied(_ c: Connection, _ listener: ListenerContext) -> (any ConnectionDriver)? {

@@ -33,7 +33,7 @@ extension SMTPConnection {
 
     /// The same at the end of data, for all recipients together: one that has to wait makes the message wait.
     func deferralOfReport(_ message: PendingMessage, _ results: AuthResults) -> Reply? {
-        guard sender.isEmpty, !isOwnMail else { return nil }
+        guard sender.isEmpty, !isOwnMail, !isFrontEnd else { return nil }
         let proven = results.spf.flatMap { $0.result == .pass ? $0.domain : nil }
         var first: Reply?
         for recipient in message.envelope.recipients {

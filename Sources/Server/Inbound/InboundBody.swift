@@ -17,6 +17,8 @@ struct InboundBody: BodySink {
         case pass
         /// From elsewhere: fields in our name go, signatures are hashed.
         case check
+        /// From a front end of ours, which has checked it: it stays as it is.
+        case keep
         /// Of our own: what is missing is added, blind copies go.
         case submit(now: WallTime, id: MessageID, domain: [UInt8])
     }
@@ -251,7 +253,12 @@ struct InboundBody: BodySink {
         if case .submit(let now, let id, let domain) = purpose {
             return submit(whole, end, isWhole, now, id, domain)
         }
-        let found = InboundHeader(Array(whole[..<end]), claiming: ownNames)
+        let found: InboundHeader
+        if case .keep = purpose {
+            found = InboundHeader(own: Array(whole[..<end]))
+        } else {
+            found = InboundHeader(Array(whole[..<end]), claiming: ownNames)
+        }
         // Fields beyond the bound are not seen, so nothing could be said of them.
         guard found.index.fields.count < HeaderIndex.fieldsMax else {
             phase = .spoilt

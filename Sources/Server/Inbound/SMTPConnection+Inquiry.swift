@@ -9,6 +9,13 @@ import Telemetry
 extension SMTPConnection {
     /// Mail of our own: from a user who logged in, or from a network that may relay.
     var clientIsTrusted: Bool {
+        !isFrontEnd && isClientOfOurs
+    }
+
+    /// By LMTP comes what a front end has taken and checked: for mailboxes here, and not judged again.
+    var isFrontEnd: Bool { listener.label == .lmtp }
+
+    private var isClientOfOurs: Bool {
         session.authenticatedIdentity != nil
             || isKnownByAddress && loop.services.relayNetworks.contains { $0.contains(peerAddress) }
     }
@@ -26,8 +33,8 @@ extension SMTPConnection {
             body.extraHashes = [SubmissionSigner.bodyKey]
             return
         }
-        body.purpose = .check
-        guard loop.services.auth.isEnabled, let ip = client else { return }
+        body.purpose = isFrontEnd ? .keep : .check
+        guard !isFrontEnd, loop.services.auth.isEnabled, let ip = client else { return }
         inquirySerial &+= 1
         let helo = session.heloName
         if let last = lastClient, last.helo == helo, last.sender == sender,

@@ -48,7 +48,7 @@ extension SMTPConnection {
             switch current.stage {
             case .arrived:
                 if let refusal = refusalByRate(of: current.address) { return .refused(refusal) }
-                switch look(up: current.address) {
+                switch isFrontEnd ? lookHere(current.address) : look(up: current.address) {
                 case .known(let resolved): current.stage = .known(resolved)
                 case .refused(let result, let reply, let why):
                     let told = refusing(.directory, reply, subject: current.address.wire, because: why)
@@ -166,7 +166,7 @@ extension SMTPConnection {
 
     private func greylist(_ current: RecipientCase, _ resolved: ResolvedRecipient, score: Int?) -> GateStep? {
         let address = current.address
-        guard !isOwnMail, !current.isPostmaster, !sender.isEmpty,
+        guard !isOwnMail, !isFrontEnd, !current.isPostmaster, !sender.isEmpty,
             let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn
         else { return .go(.filtering(resolved)) }
         guard let results = clientResults() else { return nil }

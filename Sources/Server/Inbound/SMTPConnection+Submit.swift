@@ -13,7 +13,8 @@ extension SMTPConnection {
         if body.endsAside() { return setAside(envelope, ticket) }
         markInProgress()
         tally.messages += 1
-        let recipients = resolved
+        var envelope = envelope
+        var recipients = resolved
         resolved = []
         let size = Int(clamping: envelope.actualSize)
         let taken = body.take()
@@ -24,8 +25,13 @@ extension SMTPConnection {
         guard case .body(let content) = taken.outcome else {
             return refuseMessage(ticket, .store, StoreReplies.storeBusy, because: "no room to keep the body")
         }
+        if isFrontEnd, let refusal = settleEach(&envelope, &recipients, size: size) {
+            discard(content)
+            return refuseMessage(ticket, .directory, refusal, because: "it fits no recipient's mailbox or domain")
+        }
         // A domain's own limit counts what really came, not what was announced.
         if let most = smallestLimit(envelope), size > most {
+            discard(content)
             return refuseMessage(
                 ticket, .directory, StoreReplies.tooLargeForRecipient,
                 because: "\(size) octets came, max_message_size of a recipient's domain is \(most)",

@@ -86,7 +86,3 @@ struct InitCommand: ParsableCommand {
         }
     }
 }
-
-extension ListenAddress {
-    fileprivate var isLoopback: Bool { host == "::1" || host.hasPrefix("127.") }
-}
