@@ -2,7 +2,7 @@ package import Policy
 package import Telemetry
 
 package enum DefenseControlLabel: Int, MetricLabel {
-    case limit, greylist, tarpit, score, milter, pressure, poison, proxy, directory, `protocol`, login, store
+    case limit, greylist, tarpit, score, milter, pressure, poison, proxy, directory, `protocol`, login, store, rate
     package static var label: String { "control" }
 
     package init(_ control: DefenseEvent.Control) {
@@ -19,6 +19,7 @@ package enum DefenseControlLabel: Int, MetricLabel {
         case .protocol: self = .protocol
         case .login: self = .login
         case .store: self = .store
+        case .rate: self = .rate
         }
     }
 }
@@ -54,6 +55,7 @@ package enum DefenseEffectLabel: Int, MetricLabel {
 package enum LimitLabel: Int, MetricLabel {
     case connections, connectionsPerIP, connectionsPerNetwork
     case connectionRate, networkConnectionRate, messageRate, recipientRate, failedLogins
+    case accountMessages, accountRecipients
     package static var label: String { "limit" }
     package var text: String {
         switch self {
@@ -65,6 +67,8 @@ package enum LimitLabel: Int, MetricLabel {
         case .messageRate: "message_rate"
         case .recipientRate: "recipient_rate"
         case .failedLogins: "failed_logins"
+        case .accountMessages: "account_message_rate"
+        case .accountRecipients: "account_recipient_rate"
         }
     }
 }

@@ -1056,6 +1056,52 @@ def test_top_shows_the_server(s):
     json.loads(s.cli("top", "--once", "--json").stdout)
 
 
+def test_accounts_have_so_much_an_hour(_, binary):
+    with Server(binary, smtp__rate_limit={"account_messages_per_hour": 3, "account_recipients_per_hour": 4}) as s:
+        def login(name, source):
+            c = smtplib.SMTP("127.0.0.1", s.submission, source_address=(source, 0))
+            c.starttls(context=context())
+            c.login(f"{name}@e2e.test", PASSWORD)
+            return c
+
+        def refused(answer):
+            code, text = answer
+            found = re.search(rb"\(([0-9A-Z]{13})\)$", text)
+            assert code == 450 and text.startswith(b"4.7.1 ") and found, answer
+            return found[1].decode()
+
+        # From several places: it is the account that is counted.
+        for i in range(3):
+            with login("alice", f"127.3.0.{i + 1}") as c:
+                c.sendmail("alice@e2e.test", ["bob@e2e.test"], message(f"mine-{i}"))
+        with login("ALICE", "127.3.0.9") as c:
+            identifier = refused(c.mail("alice@e2e.test"))
+        with login("bob", "127.3.0.9") as c:
+            assert c.mail("bob@e2e.test")[0] == 250
+            assert [c.rcpt("alice@e2e.test")[0] for _ in range(4)] == [250] * 4
+            refused(c.rcpt("bob@e2e.test"))
+        # Mail from elsewhere to the same account is nobody's limit.
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            c.sendmail("a@remote.example", ["alice@e2e.test"], message("stranger"))
+        explained(s, identifier, "rate", "account_messages_per_hour is 3", "account passwd alice@e2e.test")
+        rows = {r["client"]: r for r in json.loads(s.cli("limits", "list", "--json").stdout)}
+        assert rows["alice@e2e.test"]["messages_per_hour"] == 3 and rows["alice@e2e.test"]["refused"] == 1, rows
+        assert rows["bob@e2e.test"]["recipients_per_hour"] == 4, rows
+        assert s.metric(r'martlet_limit_refusals_total\{limit="account_message_rate"\}') == 1
+        assert s.metric(r'martlet_limit_refusals_total\{limit="account_recipient_rate"\}') == 1
+        assert s.metric(r'martlet_defense_events_total\{control="rate",effect="deferred"\}') == 2
+        s.cli("limits", "release", "--id", identifier)
+        with login("alice", "127.3.0.9") as c:
+            c.sendmail("alice@e2e.test", ["bob@e2e.test"], message("released"))
+        s.cli("limits", "release", "bob@e2e.test")
+        reconfigure(s, smtp__rate_limit={"account_messages_per_hour": 1, "account_exempt": ["Bob@e2e.test"]})
+        with login("bob", "127.3.0.9") as c:
+            for i in range(3):
+                c.sendmail("bob@e2e.test", ["alice@e2e.test"], message(f"exempt-{i}"))
+        with login("alice", "127.3.0.9") as c:
+            refused(c.mail("alice@e2e.test"))
+
+
 def lmtp_server(binary, **settings):
     """A server that also takes LMTP over TCP (`s.lmtp`) and over a Unix socket (`s.socket`)."""
     folder = tempfile.mkdtemp(prefix="martlet-e2e-")

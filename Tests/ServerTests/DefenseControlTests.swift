@@ -196,6 +196,7 @@ struct DefenseControlTests {
     private struct Live {
         let clients = ClientTable(addresses: 256, networks: 256)
         let limits = LimitPublisher(LimitSettings())
+        let accounts: AccountTable
         let state: DefenseState
         let hooks: ControlDefenseHooks
         let rules = DomainDefense.Greylist()
@@ -203,9 +204,12 @@ struct DefenseControlTests {
         init(_ path: String) throws {
             var rules = rules
             rules.isOn = true
+            var hourly = AccountLimits()
+            hourly.messagesPerHour = 2
+            accounts = AccountTable(hourly)
             state = try DefenseState.open(
                 storePath: path, metrics: GreylistMetrics(Registry()), log: nil, rules: { [rules] _ in rules })
-            hooks = ControlDefenseHooks(clients: clients, limits: limits, state: state)
+            hooks = ControlDefenseHooks(clients: clients, limits: limits, accounts: accounts, state: state)
         }
     }
 
@@ -232,6 +236,40 @@ struct DefenseControlTests {
         #expect(kept.tarpit.map { "\($0)" } == ["2001:db8::/32"])
         #expect(kept.limits.map { "\($0)" } == ["203.0.113.9"])
         again.state.stop()
+    }
+
+    @Test func accountsAreListedAndReleased() throws {
+        let live = try Live(fixture.directory)
+        defer { live.state.stop() }
+        let (amy, bob) = (bytes("amy@example.org"), bytes("bob@example.org"))
+        let now = SystemTime().monotonic()
+        for _ in 0..<3 { _ = live.accounts.message(amy, now: now) }
+        _ = live.accounts.message(bob, now: now)
+        func list(_ change: (inout DefenseFilter) -> Void = { _ in }, _ format: ControlFormat = .text) throws -> String
+        {
+            var filter = DefenseFilter()
+            change(&filter)
+            return output(try answer(.defense(ControlDefense(.limits, .list, filter)), live.hooks, format))
+        }
+        let text = try list()
+        #expect(text.contains("MAIL/H"))
+        let first = try #require(text.range(of: "amy@example.org"))
+        let second = try #require(text.range(of: "bob@example.org"))
+        #expect(first.lowerBound < second.lowerBound, "who was refused comes first")
+        let json = try list({ $0.sender = amy }, .json)
+        #expect(json.contains("\"client\":\"amy@example.org\""))
+        #expect(json.contains("\"messages_per_hour\":2") && json.contains("\"refused\":1"))
+        #expect(!json.contains("bob@"))
+        #expect(try !list({ $0.block = AddressBlock("192.0.2.0/24") }).contains("@"))
+        // By the id at the end of the reply: the account, not where it sent from.
+        var filter = DefenseFilter()
+        filter.sender = amy
+        #expect(
+            output(try answer(.defense(ControlDefense(.limits, .release, filter)), live.hooks))
+                == "1 entry released\n")
+        #expect(live.accounts.message(amy, now: now) == .taken)
+        #expect(
+            output(try answer(.defense(ControlDefense(.limits, .release)), live.hooks)) == "2 entries released\n")
     }
 
     @Test func topIsToldOfTheQueue() throws {

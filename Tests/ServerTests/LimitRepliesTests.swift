@@ -44,6 +44,26 @@ import Testing
         #expect(wire(LimitReplies.login(settings)).hasPrefix("454 4.7.0 "))
     }
 
+    @Test func accounts() throws {
+        var limits = AccountLimits()
+        limits.messagesPerHour = 7
+        limits.recipientsPerHour = 9
+        let amy = Array("amy@example.org".utf8)
+        #expect(LimitReplies.accountMessage(.taken, limits, amy) == nil)
+        #expect(LimitReplies.accountRecipient(.taken, limits, amy) == nil)
+        let message = try #require(LimitReplies.accountMessage(.tooMany(seconds: 30), limits, amy))
+        #expect(wire(message) == "450 4.7.1 Too many messages from your account, try again in 30 s\r\n")
+        #expect(message.control == .rate && message.effect == .deferred)
+        #expect(
+            String(decoding: message.detail, as: UTF8.self)
+                == "smtp.rate_limit.account_messages_per_hour is 7, used up by amy@example.org")
+        let recipient = try #require(LimitReplies.accountRecipient(.tooMany(seconds: 5), limits, amy))
+        #expect(wire(recipient) == "450 4.7.1 Too many recipients from your account, try again in 5 s\r\n")
+        #expect(
+            String(decoding: recipient.detail, as: UTF8.self)
+                == "smtp.rate_limit.account_recipients_per_hour is 9, used up by amy@example.org")
+    }
+
     private func wire(_ event: DefenseEvent) -> String {
         var out: [UInt8] = []
         event.reply?.append(to: &out)

@@ -7,6 +7,7 @@ import Protocols
 extension DefenseEvent.Control: LedgerCoded {
     package static let ledgerCodes: [DefenseEvent.Control] = [
         .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy, .directory, .protocol, .login, .store,
+        .rate,
     ]
 }
 

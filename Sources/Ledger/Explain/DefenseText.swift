@@ -104,6 +104,15 @@ enum DefenseText {
                 "the server was short of what is named above: `martlet top` shows what is scarce now; the client tries again "
                     + "by itself, and clients known to be good are served first"
             ]
+        case .rate:
+            let account = session.user.isEmpty ? "ACCOUNT" : session.user.shownText
+            return [
+                "if its user did not send that much, somebody else has the password: `martlet account passwd \(account)` "
+                    + "sets another, `martlet queue hold --from \(account)` keeps back what still waits",
+                "`martlet limits release \(account)` sets what is counted of the account to zero; "
+                    + "smtp.rate_limit.account_messages_per_hour and account_recipients_per_hour set the limits, "
+                    + "smtp.rate_limit.account_exempt who is not held to them",
+            ]
         case .poison:
             return [
                 "`martlet poison list` and `martlet poison show ID` show what was set aside, `martlet poison release ID` "

@@ -18,7 +18,7 @@ enum PlainRemedies {
                 "the client tries again by itself; if it goes on, `martlet top` and `martlet status` show what is scarce, "
                     + "the log what failed"
             ]
-        case .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy: []
+        case .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy, .rate: []
         }
     }
 

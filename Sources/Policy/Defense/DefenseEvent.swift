@@ -51,11 +51,13 @@ package struct DefenseEvent: Sendable, Hashable {
         case login
         /// What could not be checked or kept just now.
         case store
+        /// What an account sends in an hour.
+        case rate
 
         /// A rule of mail as such: it turns away friends' mistakes as it does abuse, and any number in one session.
         package var isPlain: Bool {
             switch self {
-            case .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy: false
+            case .limit, .greylist, .tarpit, .score, .milter, .pressure, .poison, .proxy, .rate: false
             case .directory, .protocol, .login, .store: true
             }
         }

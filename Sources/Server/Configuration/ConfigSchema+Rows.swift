@@ -73,6 +73,15 @@ extension ConfigSchema {
             write: { $0[keyPath: path] = $1.texts.compactMap { IPNetwork($0) } })
     }
 
+    static func mailAddresses(
+        _ key: String, _ path: Path<[String]>, reloadable: Bool, _ sentence: String
+    ) -> ConfigSetting {
+        ConfigSetting(
+            key: key, type: .list(of: .text(.mailAddress), countMax: 1_000), reloadable: reloadable,
+            sentence: sentence, read: { .list($0[keyPath: path].map { .text($0) }) },
+            write: { $0[keyPath: path] = $1.texts })
+    }
+
     static func durations(
         _ key: String, _ path: Path<[Int]>, _ range: ClosedRange<Int>, reloadable: Bool, _ sentence: String
     ) -> ConfigSetting {

@@ -98,6 +98,15 @@ package enum ConfigSchema {
         integer(
             "smtp.rate_limit.network_factor", \.smtp.rateLimit.networkFactor, 1...100, reloadable: true,
             "A network (IPv4 /24, IPv6 /48) may reach so many times each smtp.rate_limit of an address."),
+        integer(
+            "smtp.rate_limit.account_messages_per_hour", \.smtp.rateLimit.accountMessagesPerHour, 0...1_000_000,
+            reloadable: true, "Messages an hour that one account may submit, from wherever; 0: no limit."),
+        integer(
+            "smtp.rate_limit.account_recipients_per_hour", \.smtp.rateLimit.accountRecipientsPerHour, 0...1_000_000,
+            reloadable: true, "Recipients an hour of what one account submits; 0: no limit."),
+        mailAddresses(
+            "smtp.rate_limit.account_exempt", \.smtp.rateLimit.accountExempt, reloadable: true,
+            "Accounts that may submit as much as they like, such as one for newsletters."),
     ]
 
     static let tlsSettings = [

@@ -1,3 +1,5 @@
+import Protocols
+
 /// What a setting holds.
 package indirect enum ConfigType: Sendable {
     case boolean
@@ -64,6 +66,8 @@ package enum ConfigTextRule: Sendable {
     /// `192.0.2.1:25`, `unix:/run/socket`
     case connectAddress
     case address
+    /// `user@example.org`
+    case mailAddress
     case network
     /// `192.0.2.1`, `192.0.2.1@5353`
     case resolver
@@ -78,6 +82,7 @@ package enum ConfigTextRule: Sendable {
         case .listenAddress: "address and port"
         case .connectAddress, .listenEndpoint: "address and port, or unix:PATH"
         case .address: "IP address"
+        case .mailAddress: "mail address"
         case .network: "IP network"
         case .resolver: "IP address, or address@port"
         case .httpsURL: "https URL"
@@ -90,7 +95,7 @@ package enum ConfigTextRule: Sendable {
         case .listenAddress: "192.0.2.1:25 or [2001:db8::1]:25"
         case .connectAddress, .listenEndpoint: "192.0.2.1:25, [2001:db8::1]:25 or unix:/run/socket"
         case .network: "192.0.2.0/24 or 2001:db8::/32"
-        case .hostName, .domainPattern, .address, .resolver, .httpsURL: ""
+        case .hostName, .domainPattern, .address, .mailAddress, .resolver, .httpsURL: ""
         }
     }
 
@@ -105,6 +110,7 @@ package enum ConfigTextRule: Sendable {
         case .listenEndpoint: return ListenEndpoint(text) != nil
         case .connectAddress: return MilterServer.target(text) != nil
         case .address: return IPNetwork.addressBytes(text) != nil
+        case .mailAddress: return MailAddress(parsing: Array(text.utf8)) != nil
         case .network: return IPNetwork(text) != nil
         case .resolver: return ConfigText.isResolver(text)
         case .httpsURL: return text.hasPrefix("https://") && text.utf8.count > 8

@@ -68,6 +68,11 @@ package struct Configuration: Sendable, Equatable {
         package var failedLogins = 10
         /// A network may have so many times each of them.
         package var networkFactor = 4
+        /// Of one user, from wherever.
+        package var accountMessagesPerHour = 300
+        package var accountRecipientsPerHour = 1_000
+        /// Addresses.
+        package var accountExempt: [String] = []
     }
 
     package struct Listener: Sendable, Equatable {

@@ -50,7 +50,7 @@ package struct DefenseFilter: Sendable, Equatable {
     package var block: AddressBlock?
     /// The receiving domain; lower case.
     package var domain: [UInt8]?
-    /// The envelope sender or its domain, and the recipient, as far as an entry keeps them; lower case.
+    /// Of limits the account; of greylisting the envelope sender or its domain, and the recipient, as far as an entry keeps them; lower case.
     package var sender: [UInt8]?
     package var recipient: [UInt8]?
     /// `new`, `waiting`, `known`.
@@ -110,6 +110,19 @@ package struct ClientLine: Sendable, Equatable {
     /// Refused since the entry is kept.
     package var refused = 0
     package var isKnownGood = false
+    /// Of an account, which has nothing of the rest but `refused`; nil: it is a client.
+    package var hourly: Hourly?
+
+    /// Used up of what an account may send in an hour.
+    package struct Hourly: Sendable, Equatable {
+        package var messages: Int
+        package var recipients: Int
+
+        package init(messages: Int, recipients: Int) {
+            self.messages = messages
+            self.recipients = recipients
+        }
+    }
 
     package init(client: String) { self.client = client }
 }

@@ -35,15 +35,17 @@ extension ControlService {
                 ], rows.map { Self.cells($0, format) }, empty: "no greylist entries match", format)
         case .tarpit, .limits:
             let rows = hooks.defense.clients(request.kind, request.filter, request.limit).prefix(request.limit)
+            let isLimits = request.kind == .limits
             return Self.list(
                 [
                     "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "SLOWED",
                     "REFUSED", "GOOD",
-                ],
+                ] + (isLimits ? ["MAIL/H", "RCPT/H"] : []),
                 [
                     "client", "open", "connections_per_minute", "messages_per_minute", "recipients_per_minute",
                     "failed_logins", "failures", "slowed_ms", "refused", "known_good",
-                ], rows.map { Self.cells($0, format) },
+                ] + (isLimits ? ["messages_per_hour", "recipients_per_hour"] : []),
+                rows.map { Self.cells($0, format) + (isLimits ? Self.hourly($0) : []) },
                 empty: request.kind == .tarpit ? "no client is slowed" : "no client is counted", format)
         }
     }
@@ -70,12 +72,21 @@ extension ControlService {
             if format == .json { return .integer(milliseconds) }
             return milliseconds == 0 ? .null : .text(Self.seconds(milliseconds))
         }
+        guard line.hourly == nil else {
+            let none = [JSONValue](repeating: .null, count: 7)
+            return [.text(ControlText.shown(Array(line.client.utf8)))] + none + [.integer(line.refused), .null]
+        }
         return [
             .text(line.client), .integer(line.open), .integer(line.connections), .integer(line.messages),
             .integer(line.recipients), .integer(line.failedLogins), .integer(line.failures),
             duration(line.slowedSeconds), .integer(line.refused),
             .boolean(line.isKnownGood),
         ]
+    }
+
+    private static func hourly(_ line: ClientLine) -> [JSONValue] {
+        guard let hourly = line.hourly else { return [.null, .null] }
+        return [.integer(hourly.messages), .integer(hourly.recipients)]
     }
 
     /// `4 s`, `2.5 s`
@@ -117,6 +128,11 @@ extension ControlService {
             case .connection(let record): found = (record.session, record.events)
             case .decision(let record): found = (record.session, record.events)
             case .attempt: continue
+            }
+            if kind == .limits, !found.session.user.isEmpty, found.events.contains(where: { $0.control == .rate }) {
+                var filter = DefenseFilter()
+                filter.sender = found.session.user
+                return [filter]
             }
             guard let peer = found.session.peer else { continue }
             if kind == .greylist { return greylisted(found.events, peer) }

@@ -31,6 +31,7 @@ final class DefenseService {
         }
         services = DefenseServices(
             clients: ClientTable(), limits: LimitPublisher(LimitSettings(configuration)),
+            accounts: AccountTable(LimitSettings.accounts(configuration)),
             settings: DefenseSettingsPublisher(DefenseSettings(configuration)),
             proxies: ProxyNetworks(configuration.smtp.proxyNetworks), greylist: state.greylist,
             pressure: PressureMonitor(metrics: metrics.pressure, log: log) { _, _ in
@@ -52,6 +53,7 @@ final class DefenseService {
 
     func reload(_ configuration: Configuration) {
         services.limits.publish(LimitSettings(configuration))
+        services.accounts.publish(LimitSettings.accounts(configuration))
         services.settings.publish(DefenseSettings(configuration))
         services.proxies.publish(configuration.smtp.proxyNetworks)
         var pressure = PressureSettings(configuration)
@@ -72,7 +74,8 @@ final class DefenseService {
 
     /// For the operators' commands.
     var hooks: ControlDefenseHooks {
-        var hooks = ControlDefenseHooks(clients: services.clients, limits: services.limits, state: state)
+        var hooks = ControlDefenseHooks(
+            clients: services.clients, limits: services.limits, accounts: services.accounts, state: state)
         let commands = commands
         hooks.perform = { commands.run($0) }
         return hooks

@@ -8,6 +8,7 @@ import Synchronization
 struct DefenseServices: Sendable {
     let clients: ClientTable
     let limits: LimitPublisher
+    let accounts: AccountTable
     let settings: DefenseSettingsPublisher
     let proxies: ProxyNetworks
     let greylist: GreylistBook

@@ -1,3 +1,4 @@
+import Ledger
 package import Policy
 import Protocols
 
@@ -68,6 +69,32 @@ package enum LimitReplies {
         rate(
             verdict, "recipients", "smtp.rate_limit.recipients_per_minute", settings.rates.recipientsPerMinute, settings
         )
+    }
+
+    /// Answers MAIL of a user; nil: taken.
+    package static func accountMessage(
+        _ verdict: AccountVerdict, _ limits: AccountLimits, _ account: [UInt8]
+    ) -> DefenseEvent? {
+        accountRate(verdict, "messages", limits.messagesPerHour, account)
+    }
+
+    /// Answers RCPT of a user; nil: taken.
+    package static func accountRecipient(
+        _ verdict: AccountVerdict, _ limits: AccountLimits, _ account: [UInt8]
+    ) -> DefenseEvent? {
+        accountRate(verdict, "recipients", limits.recipientsPerHour, account)
+    }
+
+    // RFC 5321 §4.2.3: 450. RFC 3463 §3.8: X.7.1, not permitted.
+    private static func accountRate(
+        _ verdict: AccountVerdict, _ what: String, _ limit: Int, _ account: [UInt8]
+    ) -> DefenseEvent? {
+        guard case .tooMany(let seconds) = verdict else { return nil }
+        return DefenseEvent(
+            .rate, .deferred,
+            detail: "smtp.rate_limit.account_\(what)_per_hour is \(limit), used up by \(account.shownText)",
+            reply: Reply(
+                450, EnhancedStatus(4, 7, 1), "Too many \(what) from your account, try again in \(seconds) s"))
     }
 
     /// Answers AUTH when `mayLogin` says no.

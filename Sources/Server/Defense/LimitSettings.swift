@@ -1,3 +1,4 @@
+import Base
 package import Policy
 package import Protocols
 import Synchronization
@@ -28,6 +29,15 @@ package struct LimitSettings: Sendable, Hashable {
         rates.failedLogins = smtp.rateLimit.failedLogins
         rates.networkFactor = smtp.rateLimit.networkFactor
         trusted = smtp.trustedNetworks.compactMap { AddressBlock($0.description) }
+    }
+
+    /// What one account may send.
+    package static func accounts(_ configuration: Configuration) -> AccountLimits {
+        var out = AccountLimits()
+        out.messagesPerHour = configuration.smtp.rateLimit.accountMessagesPerHour
+        out.recipientsPerHour = configuration.smtp.rateLimit.accountRecipientsPerHour
+        out.exempt = Set(configuration.smtp.rateLimit.accountExempt.map { ASCII.lowercased(Array($0.utf8)) })
+        return out
     }
 
     package func trusts(_ address: IPAddress) -> Bool { trusted.contains { $0.contains(address) } }

@@ -44,9 +44,38 @@ extension SMTPConnection {
         }
         let limits = services.limits.current
         let verdict = services.clients.message(client, limits, exempt: defense.isExempt, now: loop.reactor.now)
-        guard var event = LimitReplies.message(verdict, limits), let reply = event.reply else { return nil }
+        guard var event = LimitReplies.message(verdict, limits), let reply = event.reply else {
+            return refusalOfAccount()
+        }
         loop.services.metrics.defense.limits.add(.messageRate)
         event.subject = sender
+        return refusing(event, reply)
+    }
+
+    /// Whether the user who logged in has sent all that is his for now.
+    private func refusalOfAccount() -> Reply? {
+        guard let account = session.authenticatedIdentity else { return nil }
+        let table = loop.services.defense.accounts
+        let verdict = table.message(account, now: loop.reactor.now)
+        guard verdict != .taken else { return nil }
+        return refusing(LimitReplies.accountMessage(verdict, table.current, account), .accountMessages, sender)
+    }
+
+    /// The same of a recipient.
+    func refusalOfAccount(_ recipient: MailAddress) -> Reply? {
+        guard let account = session.authenticatedIdentity else { return nil }
+        let table = loop.services.defense.accounts
+        let verdict = table.recipient(account, now: loop.reactor.now)
+        guard verdict != .taken else { return nil }
+        loop.services.metrics.recipients.add(.deferred)
+        return refusing(
+            LimitReplies.accountRecipient(verdict, table.current, account), .accountRecipients, recipient.wire)
+    }
+
+    private func refusing(_ event: DefenseEvent?, _ limit: LimitLabel, _ subject: [UInt8]) -> Reply? {
+        guard var event, let reply = event.reply else { return nil }
+        loop.services.metrics.defense.limits.add(limit)
+        event.subject = subject
         return refusing(event, reply)
     }
 

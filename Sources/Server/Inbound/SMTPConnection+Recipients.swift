@@ -87,7 +87,9 @@ extension SMTPConnection {
         let services = loop.services.defense
         let limits = services.limits.current
         let verdict = services.clients.recipient(client, limits, exempt: defense.isExempt, now: loop.reactor.now)
-        guard var event = LimitReplies.recipient(verdict, limits), let reply = event.reply else { return nil }
+        guard var event = LimitReplies.recipient(verdict, limits), let reply = event.reply else {
+            return refusalOfAccount(address)
+        }
         loop.services.metrics.recipients.add(.deferred)
         loop.services.metrics.defense.limits.add(.recipientRate)
         event.subject = address.wire

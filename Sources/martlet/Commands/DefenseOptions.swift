@@ -12,6 +12,18 @@ enum DefenseOptions {
         return block
     }
 
+    /// A client, or where `kind` counts them an account.
+    static func filter(_ text: String?, _ kind: ControlDefense.Kind) throws -> DefenseFilter {
+        var filter = DefenseFilter()
+        guard let text else { return filter }
+        if kind == .limits, text.utf8.contains(0x40) {
+            filter.sender = text.lowercased().bytes
+        } else {
+            filter.block = try block(text)
+        }
+        return filter
+    }
+
     static func id(_ text: String) throws -> MessageID {
         guard let id = MessageID(text: text.bytes) else {
             throw ValidationError("\"\(text)\" is not an id; it stands at the end of the reply")
@@ -28,7 +40,8 @@ enum DefenseOptions {
 
 /// `list` of the tarpit and of the limits.
 struct ClientListOptions: ParsableArguments {
-    @Argument(help: ArgumentHelp("Only clients in this network.", valueName: "network")) var network: String?
+    @Argument(help: ArgumentHelp("Only clients in this network, or (limits) this account.", valueName: "network"))
+    var network: String?
     @Option(help: "Most clients to list.") var limit = 100
     @OptionGroup var config: ConfigOptions
     @OptionGroup var output: OutputOptions
@@ -36,15 +49,15 @@ struct ClientListOptions: ParsableArguments {
     func validate() throws { try DefenseOptions.check(limit: limit) }
 
     func run(_ kind: ControlDefense.Kind) throws {
-        var filter = DefenseFilter()
-        filter.block = try network.map(DefenseOptions.block)
+        let filter = try DefenseOptions.filter(network, kind)
         try config.run(.defense(ControlDefense(kind, .list, filter, limit: limit)), json: output.json)
     }
 }
 
 /// `release` of the tarpit and of the limits.
 struct ClientReleaseOptions: ParsableArguments {
-    @Argument(help: ArgumentHelp("The client, or all of a network.", valueName: "address")) var client: String?
+    @Argument(help: ArgumentHelp("The client, all of a network, or (limits) an account.", valueName: "address"))
+    var client: String?
     @Option(help: ArgumentHelp("The client of this session or message.", valueName: "id")) var id: String?
     @Flag(help: "All clients.") var all = false
     @OptionGroup var config: ConfigOptions
@@ -52,13 +65,12 @@ struct ClientReleaseOptions: ParsableArguments {
 
     func validate() throws {
         guard [client != nil, id != nil, all].filter({ $0 }).count == 1 else {
-            throw ValidationError("say which client is meant: its address, a network, --id ID, or --all")
+            throw ValidationError("say which client is meant: its address, a network, an account, --id ID, or --all")
         }
     }
 
     func run(_ kind: ControlDefense.Kind) throws {
-        var filter = DefenseFilter()
-        filter.block = try client.map(DefenseOptions.block)
+        let filter = try DefenseOptions.filter(client, kind)
         try config.run(
             .defense(ControlDefense(kind, .release, filter, id: try id.map(DefenseOptions.id))), json: output.json)
     }
