@@ -9,7 +9,9 @@ import Store
 final class DeliveryWorker {
     let handle: DeliveryWorkerHandle
     let reactor: Reactor
-    let parts: WorkerParts
+    private(set) var parts: WorkerParts
+    /// Which options a connection was made by.
+    private(set) var optionsSerial = 0
     let cache: ConnectionCache
     /// Dot-stuffed octets on their way into a connection; one for all, its storage is kept.
     var scratch: [UInt8] = []
@@ -49,6 +51,18 @@ final class DeliveryWorker {
         isStopping = true
         reactor.turn()
         reactor.shutDown()
+    }
+
+    /// From here on connections are made by `options`, and destinations are looked up anew: a route may have changed.
+    func configure(_ options: DeliveryWorkerOptions) {
+        let isAlike =
+            options.sourceIPv4 == self.options.sourceIPv4 && options.sourceIPv6 == self.options.sourceIPv6
+            && options.rootsPath == self.options.rootsPath
+        parts.options = options
+        plans = plans.filter { $0.value.verdict == nil }
+        guard !isAlike else { return }
+        optionsSerial += 1
+        cache.forEachIdle { $0.quit() }
     }
 
     // MARK: Jobs
@@ -285,10 +299,11 @@ final class DeliveryWorker {
     /// A connection has no work: what waits for one like it goes first.
     func connectionFree(_ connection: OutboundConnection) {
         let endpoint = connection.endpoint
-        while let run = endpoint.dequeue() {
+        let isCurrent = connection.optionsSerial == optionsSerial
+        while isCurrent, let run = endpoint.dequeue() {
             if isFresh(run) { return connection.begin(run) }
         }
-        guard !isStopping, starved.isEmpty, cache.keep(connection) else { return connection.quit() }
+        guard !isStopping, isCurrent, starved.isEmpty, cache.keep(connection) else { return connection.quit() }
         connection.wait()
     }
 

@@ -1,4 +1,5 @@
 import Base
+import CEpoll
 import Handoff
 package import Reactor
 package import Store
@@ -32,6 +33,17 @@ package final class DeliveryWorkerGroup: Sendable {
         return DeliveryWorkerGroup(handles, threads)
     }
 
+    /// New connections are made by `options`; those made before are given no more work. Bounds (jobs, connections) stay as
+    /// they were at the start. May block.
+    package func configure(_ options: DeliveryWorkerOptions) {
+        for handle in handles {
+            while !handle.reactor.post({ DeliveryWorker.of($0)?.configure(options) }) {
+                guard !handle.isClosed else { break }
+                sched_yield()
+            }
+        }
+    }
+
     /// Takes no more jobs, lets transactions under way end within `graceSeconds`, reports the others as not tried, and
     /// returns when the threads have ended.
     package func stop(graceSeconds: Double = 30) {
@@ -52,7 +64,7 @@ package final class DeliveryWorkerGroup: Sendable {
 
 /// What a worker is made of, besides its own thread.
 struct WorkerParts: Sendable {
-    let options: DeliveryWorkerOptions
+    var options: DeliveryWorkerOptions
     let planner: any DeliveryPlanner
     let gateway: StoreGateway
     let observer: any DeliveryObserver

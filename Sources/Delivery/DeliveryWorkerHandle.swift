@@ -34,5 +34,6 @@ package final class DeliveryWorkerHandle: Sendable {
     package var room: Int { max(0, jobsMax - jobs) }
 
     func release() { held.subtract(1, ordering: .acquiringAndReleasing) }
+    var isClosed: Bool { closed.load(ordering: .acquiring) }
     func close() { closed.store(true, ordering: .releasing) }
 }

@@ -1,12 +1,14 @@
 package import Protocols
 package import Reactor
 
-/// Every bound and name of the delivery workers. Made once at start; the same for all of them.
+/// Every bound and name of the delivery workers. Immutable, the same for all of them; a reload gives them new ones.
 package struct DeliveryWorkerOptions: Sendable {
     /// The EHLO argument: this server's name.
     package var helloName: [UInt8]
     /// Made with `TLSClientOptions.outbound`: the roots, and what is offered. Each session says what it verifies.
     package var tls: TLSContext
+    /// The file of its roots; nil: the system's.
+    package var rootsPath: String?
     /// Where connections come from, by family; nil: as the system chooses.
     package var sourceIPv4: IPAddress?
     package var sourceIPv6: IPAddress?

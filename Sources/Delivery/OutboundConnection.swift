@@ -30,6 +30,9 @@ final class OutboundConnection: ConnectionDriver {
     /// We ended the transaction, not the peer or the network.
     var ownFailure: DeliveryFailure?
 
+    /// The worker's when it was made: one of older options gets no more work.
+    let optionsSerial: Int
+
     private enum State { case opening, busy, idle, ending }
     private var state = State.opening
     private var tls: AttemptRecord.TLS?
@@ -46,6 +49,7 @@ final class OutboundConnection: ConnectionDriver {
 
     init(_ worker: DeliveryWorker, _ endpoint: Endpoint, _ host: PlannedHost, _ run: OutboundJob, inTheClear: Bool) {
         self.worker = worker
+        optionsSerial = worker.optionsSerial
         self.endpoint = endpoint
         self.host = host
         self.run = run

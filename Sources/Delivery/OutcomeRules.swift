@@ -17,17 +17,38 @@ package struct OutcomeRules: Sendable {
     /// Where attempts are remembered for `explain`. Must not block.
     package var remember: @Sendable ([AttemptRecord]) -> Void
 
+    /// The part that an operator may change while the server runs.
+    package struct Times: Sendable {
+        package var retrySeconds: @Sendable (_ attempts: Int, _ random: UInt32) -> Double
+        package var maxAgeSeconds: Double
+        package var delayWarningSeconds: Double
+
+        package init(
+            maxAgeSeconds: Double, delayWarningSeconds: Double,
+            retrySeconds: @escaping @Sendable (_ attempts: Int, _ random: UInt32) -> Double
+        ) {
+            self.retrySeconds = retrySeconds
+            self.maxAgeSeconds = maxAgeSeconds
+            self.delayWarningSeconds = delayWarningSeconds
+        }
+    }
+
+    /// What is decided from now on goes by these; rows keep the time they were put off until.
+    package mutating func follow(_ times: Times) {
+        retrySeconds = times.retrySeconds
+        maxAgeSeconds = times.maxAgeSeconds
+        delayWarningSeconds = times.delayWarningSeconds
+    }
+
     package typealias Notice =
         @Sendable (DeliveryNotice, any StoreReaderSession) throws(StoreError) -> AcceptRequest?
 
     package init(
-        retrySeconds: @escaping @Sendable (_ attempts: Int, _ random: UInt32) -> Double, maxAgeSeconds: Double,
-        delayWarningSeconds: Double, notice: @escaping Notice,
-        remember: @escaping @Sendable ([AttemptRecord]) -> Void
+        _ times: Times, notice: @escaping Notice, remember: @escaping @Sendable ([AttemptRecord]) -> Void
     ) {
-        self.retrySeconds = retrySeconds
-        self.maxAgeSeconds = maxAgeSeconds
-        self.delayWarningSeconds = delayWarningSeconds
+        retrySeconds = times.retrySeconds
+        maxAgeSeconds = times.maxAgeSeconds
+        delayWarningSeconds = times.delayWarningSeconds
         self.notice = notice
         self.remember = remember
     }

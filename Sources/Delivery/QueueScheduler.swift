@@ -72,7 +72,10 @@ package final class QueueScheduler: Sendable {
         if !hint(.changed(change)) { loseHint() }
     }
 
-    package func configure(_ configuration: SchedulerConfiguration) { _ = hint(.configure(configuration)) }
+    /// Other limits and times hold from the scheduler's next turn on. It is no hint: waits for a place. May block.
+    package func configure(_ configuration: SchedulerConfiguration, _ times: OutcomeRules.Times) {
+        while !inbox.post(.configure(configuration, times)) { sched_yield() }
+    }
 
     /// The answer comes on the scheduler's thread. False: it is too busy to tell.
     package func status(_ answer: @escaping @Sendable (SchedulerStatus) -> Void) -> Bool { hint(.status(answer)) }

@@ -1,4 +1,5 @@
 package import Base
+import CEpoll
 package import Fetch
 import Handoff
 package import MailAuth
@@ -66,6 +67,11 @@ package final class STSPolicyService: Sendable {
         return true
     }
 
+    /// Fetches that begin from here on go by `access`. May block.
+    package func configure(_ access: FetchAccess) {
+        while !shared.inbox.post(.access(access)) { sched_yield() }
+    }
+
     /// Ends the service's thread; a fetch under way ends by itself. Replies still owed tell what is cached.
     package func stop() {
         while !shared.inbox.post(.stop) {}
@@ -80,6 +86,7 @@ final class STSShared: Sendable {
         case lookup([UInt8], @Sendable (STSVerdict) -> Void)
         case answers([UInt8], [(DNSQuestion, DNSAnswer)])
         case fetched([UInt8], id: [UInt8], by: Int, Result<STSFetch.Success, STSFetch.Failure>)
+        case access(FetchAccess)
         case stop
     }
 

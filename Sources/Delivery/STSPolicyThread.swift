@@ -1,4 +1,5 @@
 import Base
+import Fetch
 import Handoff
 import MailAuth
 import Protocols
@@ -21,6 +22,7 @@ final class STSPolicyThread {
         let domain: [UInt8]
         let id: [UInt8]
         let addresses: [IPAddress]
+        let access: FetchAccess
     }
 
     private let shared: STSShared
@@ -30,9 +32,11 @@ final class STSPolicyThread {
     private var queue: [Fetch] = []
     private var questions: [[UInt8]: Question] = [:]
     private var isStopping = false
+    private var access: FetchAccess
 
     init(_ shared: STSShared) {
         self.shared = shared
+        access = shared.options.access
         let count = max(1, shared.options.fetchThreads)
         fetchers = (0..<count).map { _ in Mailbox(capacity: 2) }
         idle = Array(0..<count)
@@ -79,7 +83,7 @@ final class STSPolicyThread {
                     continue
                 }
                 guard let job else { return }
-                let result = STSFetch.fetch(job.domain, job.addresses, access: shared.options.access)
+                let result = STSFetch.fetch(job.domain, job.addresses, access: job.access)
                 while !shared.inbox.post(.fetched(job.domain, id: job.id, by: number, result)) {}
             }
         }
@@ -95,6 +99,7 @@ final class STSPolicyThread {
             idle.append(number)
             fetched(domain, id, result)
             feed()
+        case .access(let fresh): access = fresh
         case .stop: isStopping = true
         }
     }
@@ -152,7 +157,7 @@ final class STSPolicyThread {
         switch next {
         case .tell(let verdict): close(domain, verdict)
         case .fetch(let id, let addresses):
-            queue.append(Fetch(domain: domain, id: id, addresses: addresses))
+            queue.append(Fetch(domain: domain, id: id, addresses: addresses, access: access))
             feed()
         }
     }

@@ -157,7 +157,8 @@ final class SchedulerCore {
         case .changed(let change): take(change)
         case .status(let tell): tell(status())
         case .answer(let answer): take(answer)
-        case .configure(let configuration):
+        case .configure(let configuration, let times):
+            recorder.rules.follow(times)
             var next = configuration
             next.slotsMax = limits.slotsMax
             limits = next

@@ -15,8 +15,8 @@ package enum SchedulerMessage: Sendable {
     case status(@Sendable (SchedulerStatus) -> Void)
     /// The store's answer to something the scheduler asked.
     case answer(StoreAnswer)
-    /// Other limits hold from now on.
-    case configure(SchedulerConfiguration)
+    /// Other limits and times hold from now on.
+    case configure(SchedulerConfiguration, OutcomeRules.Times)
     /// Look at the flags.
     case wake
 }

@@ -40,6 +40,11 @@ package final class LedgerWriter: Sendable {
         if !inbox.post(.record(bytes)) { observer?.dropped(records: 1) }
     }
 
+    /// The bounds from now on; what is beyond them goes at once. May block.
+    package func configure(_ limits: LedgerLimits) {
+        while !isStopping.load(ordering: .acquiring), !inbox.post(.limits(limits)) { sched_yield() }
+    }
+
     /// What was handed over before is written; returns when the thread has ended. Later records are lost.
     package func stop() {
         guard !isStopping.exchange(true, ordering: .acquiringAndReleasing) else { return }
@@ -52,5 +57,7 @@ package final class LedgerWriter: Sendable {
 /// What the ledger's thread is told.
 enum LedgerMessage: Sendable {
     case record([UInt8])
+    /// `inbox` stays as it was.
+    case limits(LedgerLimits)
     case wake
 }

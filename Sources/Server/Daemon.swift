@@ -21,7 +21,10 @@ final class Daemon {
     private static let workerInbox = 256
     private static let signerInbox = 2_048
 
+    /// What is in force: keys that wait for a restart have the values of the start.
     private var loaded: LoadedConfiguration
+    private let reloads = ReloadRequests()
+    private let certificateFiles: CertificateFiles
     private let log: Log
     private let registry = Registry()
     private let metrics: ServerMetrics
@@ -49,6 +52,7 @@ final class Daemon {
     init(_ loaded: LoadedConfiguration, log: Log) throws {
         let configuration = loaded.configuration
         self.loaded = loaded
+        certificateFiles = CertificateFiles(configuration)
         self.log = log
         metrics = ServerMetrics(registry)
         store = try Self.openStore(
@@ -72,11 +76,10 @@ final class Daemon {
             configuration, directory: directory, metrics: metrics, log: log, loops: loopHandles)
         services = ServerServices(
             hostname: Array(configuration.hostname.utf8), inlineBodyMax: SQLiteOptions.inlineMax,
-            messageOctetsMax: configuration.smtp.maxMessageSize,
-            relayNetworks: configuration.smtp.relayNetworks, gateway: store.gateway, directory: directory,
+            gateway: store.gateway, directory: directory,
             authenticator: Authenticator(gateway: store.gateway, workers: workers),
             defense: defense.services, poison: poison,
-            resolver: resolver, auth: configuration.authSettings,
+            resolver: resolver,
             dnsHasAnswered: { resolver.hasAnswered }, ledger: ledger,
             delivery: delivery, signers: signers, metrics: metrics, log: log)
         try startLoops(configuration)
@@ -106,9 +109,9 @@ final class Daemon {
 
     private static func openLedger(_ configuration: Configuration, _ metrics: ServerMetrics) throws -> LedgerWriter? {
         guard configuration.ledger.enabled else { return nil }
-        let limits = LedgerLimits(octets: configuration.ledger.maxSizeBytes, age: configuration.ledger.maxAgeSeconds)
         do throws(LedgerError) {
-            return try LedgerWriter.open(configuration.ledgerPath, limits, observer: metrics.ledger)
+            return try LedgerWriter.open(
+                configuration.ledgerPath, LiveSettings(configuration).ledger, observer: metrics.ledger)
         } catch {
             throw StartupError.temporary("the record of decisions cannot be opened: \(error)")
         }
@@ -164,10 +167,12 @@ final class Daemon {
     private func operatorServices() -> OperatorServices {
         let started = SystemTime().monotonic()
         let hostname = loaded.configuration.hostname
+        let files = certificateFiles
+        let certificateKeys: @Sendable () -> [[UInt8]] = { ControlHooks.certificateKeys(files.current) }
         let health = health
         let clients = services.defense.clients
         var hooks = ControlHooks(
-            reload: ControlHooks.reloadBySignal(loaded.inputs),
+            reload: reloads.hook,
             status: {
                 [
                     JSONMember("version", .text(Application.version)),
@@ -178,7 +183,7 @@ final class Daemon {
                 ]
             },
             hostname: { hostname }, now: { SystemTime().wall() },
-            certificateKeys: ControlHooks.certificateKeys(loaded.configuration))
+            certificateKeys: certificateKeys)
         hooks.ledgerPath = loaded.configuration.ledgerPath
         let loopHandles = loopHandles
         hooks.openRecord = { loopHandles.openRecord($0) }
@@ -204,7 +209,8 @@ final class Daemon {
             + ReactorLimits.spareConnections
         limits.mailboxCapacity = max(limits.mailboxCapacity, limits.connections * 4)
         let reactor = Reactor(io: try EpollBackend(), time: SystemTime(), limits: limits)
-        let loop = LoopContext(services: plan.services, reactor: reactor, loop: plan.index)
+        let loop = LoopContext(
+            services: plan.services, settings: LoopSettings(plan.configuration), reactor: reactor, loop: plan.index)
         reactor.owner = loop
         try plan.listeners.open(on: reactor, loop, inherited: plan.inherited)
         if let operators = plan.operators { try openOperatorListeners(plan, operators, reactor) }
@@ -286,29 +292,57 @@ final class Daemon {
 
     // MARK: While running
 
-    /// Reads the configuration again; a bad one changes nothing.
+    /// Reads the configuration again; a bad one changes nothing. Whoever asked for it is told.
     func reload() {
+        let askers = reloads.take()
         ServiceManager.notify("RELOADING=1")
-        defer { ServiceManager.notify("READY=1") }
+        let report = reloaded()
+        ServiceManager.notify("READY=1")
+        for asker in askers { asker.give(report) }
+    }
+
+    private func reloaded() -> ReloadReport {
         do {
             let fresh = try loaded.reloaded()
-            try listeners.reloadTLS(fresh.configuration)
-            try delivery.reload(fresh.configuration)
-            defense.reload(fresh.configuration)
-            log.level = fresh.configuration.logging.level.logLevel
-            logChanges(to: fresh)
-            loaded = fresh
+            let changes = loaded.changes(to: fresh)
+            let next = loaded.followed(by: fresh)
+            let live = LiveSettings(next.configuration)
+            let tls = try listeners.prepareTLS(next.configuration)
+            let delivery = try self.delivery.prepare(next.configuration, live.delivery)
+            follow(live, tls, delivery)
+            certificateFiles.follow(next.configuration)
+            loaded = next
             metrics.configReloads.add(.applied)
-            log.notice("reloaded")
+            let report = ReloadReport(changes)
+            logReload(report)
+            return report
         } catch {
             metrics.configReloads.add(.refused)
             log.error("reload_refused") { $0.add("reason", "\(error)") }
+            return ReloadReport(refused: "\(error)", status: (error as? StartupError)?.exitCode)
         }
     }
 
-    private func logChanges(to fresh: LoadedConfiguration) {
-        for change in loaded.changes(to: fresh) {
-            log.notice(change.reloadable ? "setting_changed" : "setting_needs_restart") { $0.add("key", change.key) }
+    /// Nothing in here can fail: it is all or nothing.
+    private func follow(_ live: LiveSettings, _ tls: [Bool: TLSContext], _ delivery: DeliveryService.Prepared) {
+        listeners.publish(tls)
+        self.delivery.follow(live.delivery, delivery)
+        defense.follow(live)
+        for loop in loops {
+            while !loop.handle.post({ LoopContext.of($0)?.follow(live.loop) }) { sched_yield() }
+        }
+        store.setDiskFreeMin(live.diskFreeMin)
+        ledger?.configure(live.ledger)
+        log.level = live.logLevel
+        log.format = live.logFormat
+    }
+
+    private func logReload(_ report: ReloadReport) {
+        for key in report.applied { log.notice("setting_changed") { $0.add("key", key) } }
+        for key in report.waiting { log.notice("setting_needs_restart") { $0.add("key", key) } }
+        log.notice("reloaded") {
+            $0.add("applied", report.applied.count)
+            $0.add("need_restart", report.waiting.count)
         }
     }
 

@@ -11,9 +11,6 @@ final class ListenerSet: Sendable {
     /// RFC 5321 §3.1: who cannot be served is told so before the close.
     private static let overflow = Array("421 4.3.2 Too many connections, try again later\r\n".utf8)
 
-    /// What `SMTPLimits.errorWeight` counts for a syntax or sequence error.
-    private static let errorWeightEach = 5
-
     private struct Entry: Sendable {
         let address: ListenEndpoint
         let context: ListenerContext
@@ -29,12 +26,12 @@ final class ListenerSet: Sendable {
             publishers[tickets] = TLSPublisher(try Self.makeTLS(configuration, tickets: tickets))
         }
         tls = publishers
-        entries = configuration.smtp.listeners.map { listener in
+        entries = configuration.smtp.listeners.enumerated().map { index, listener in
             let usesTLS = listener.tls != .off
             return Entry(
                 address: listener.address,
                 context: ListenerContext(
-                    session: Self.sessionConfiguration(configuration, listener), label: listener.kind.label,
+                    index: index, kind: listener.kind.sessionKind, label: listener.kind.label,
                     tls: usesTLS ? publishers[listener.sessionTickets] : nil,
                     implicitTLS: listener.kind == .submissions && usesTLS, isProxied: listener.proxyProtocol))
         }
@@ -59,10 +56,14 @@ final class ListenerSet: Sendable {
         }
     }
 
-    /// Makes new contexts from the files as they are now; nothing changes when one of them is bad.
-    func reloadTLS(_ configuration: Configuration) throws {
+    /// New contexts from the files as they are now, by whether they give tickets.
+    func prepareTLS(_ configuration: Configuration) throws -> [Bool: TLSContext] {
         var fresh: [Bool: TLSContext] = [:]
         for tickets in tls.keys { fresh[tickets] = try Self.makeTLS(configuration, tickets: tickets) }
+        return fresh
+    }
+
+    func publish(_ fresh: [Bool: TLSContext]) {
         for (tickets, context) in fresh { tls[tickets]?.publish(context) }
     }
 
@@ -105,21 +106,6 @@ final class ListenerSet: Sendable {
             }
         }
         return identities
-    }
-
-    private static func sessionConfiguration(
-        _ configuration: Configuration, _ listener: Configuration.Listener
-    ) -> SMTPSessionConfiguration {
-        var limits = SMTPLimits()
-        limits.messageOctets = UInt64(configuration.smtp.maxMessageSize)
-        limits.recipients = configuration.smtp.maxRecipients
-        limits.commandTimeoutSeconds = Double(configuration.smtp.commandTimeoutSeconds)
-        limits.dataTimeoutSeconds = Double(configuration.smtp.dataTimeoutSeconds)
-        limits.errorWeight = configuration.smtp.maxErrors * errorWeightEach
-        return SMTPSessionConfiguration(
-            hostname: Array(configuration.hostname.utf8), kind: listener.kind.sessionKind, limits: limits,
-            offersTLS: listener.tls != .off && listener.kind != .submissions, requiresTLS: listener.tls == .required,
-            offersAuth: true, domainToASCII: { IDNA.toASCII($0) })
     }
 }
 

@@ -12,16 +12,12 @@ import Telemetry
 final class ServerServices: Sendable {
     let hostname: [UInt8]
     let inlineBodyMax: Int
-    /// `smtp.max_message_size`.
-    let messageOctetsMax: Int
-    let relayNetworks: [IPNetwork]
     let gateway: StoreGateway
     let directory: DirectoryPublisher
     let authenticator: Authenticator
     let defense: DefenseServices
     let poison: PoisonService
     let resolver: any DNSResolver
-    let auth: AuthSettings
     /// Whether DNS has answered since the start; until then nothing is put off for its sake.
     let dnsHasAnswered: @Sendable () -> Bool
     /// nil: nothing is recorded.
@@ -35,15 +31,12 @@ final class ServerServices: Sendable {
     init(
         hostname: [UInt8],
         inlineBodyMax: Int,
-        messageOctetsMax: Int,
-        relayNetworks: [IPNetwork],
         gateway: StoreGateway,
         directory: DirectoryPublisher,
         authenticator: Authenticator,
         defense: DefenseServices,
         poison: PoisonService,
         resolver: any DNSResolver,
-        auth: AuthSettings,
         dnsHasAnswered: @escaping @Sendable () -> Bool,
         ledger: LedgerWriter?,
         delivery: DeliveryService,
@@ -53,15 +46,12 @@ final class ServerServices: Sendable {
     ) {
         self.hostname = hostname
         self.inlineBodyMax = inlineBodyMax
-        self.messageOctetsMax = messageOctetsMax
-        self.relayNetworks = relayNetworks
         self.gateway = gateway
         self.directory = directory
         self.authenticator = authenticator
         self.defense = defense
         self.poison = poison
         self.resolver = resolver
-        self.auth = auth
         self.dnsHasAnswered = dnsHasAnswered
         self.ledger = ledger
         self.delivery = delivery
@@ -81,6 +71,8 @@ final class LoopContext {
     var plans = QuestionPlans()
     let signingKeys = SigningKeyCache()
     let filters: MilterContext
+    /// Replaced by a reload, between two turns.
+    private(set) var settings: LoopSettings
     /// How many refused connections a second get a record of their own.
     var refusalRecords = RecordBudget()
     /// Those beyond.
@@ -88,14 +80,22 @@ final class LoopContext {
     /// Open sessions whose client was told their id, each once.
     var explainable: [MessageID: Token] = [:]
 
-    init(services: ServerServices, reactor: Reactor, loop: Int) {
+    init(services: ServerServices, settings: LoopSettings, reactor: Reactor, loop: Int) {
+        self.settings = settings
         self.services = services
         self.reactor = reactor
         ids = MessageIDSource(loop: loop)
         var limits = MilterLimits()
-        limits.bodyMax = services.messageOctetsMax
+        limits.bodyMax = settings.messageOctetsMax
         filters = MilterContext(
             reactor: reactor, metrics: services.metrics.milter, log: services.log, limits: limits)
+    }
+
+    static func of(_ reactor: Reactor) -> LoopContext? { reactor.owner as? LoopContext }
+
+    func follow(_ fresh: LoopSettings) {
+        settings = fresh
+        filters.limits.bodyMax = fresh.messageOctetsMax
     }
 }
 
@@ -115,7 +115,9 @@ extension LoopContext {
 
 /// One SMTP listener as its connections see it. `tls` is replaced by a reload, for new handshakes.
 final class ListenerContext: Sendable {
-    let session: SMTPSessionConfiguration
+    /// Its place in the configuration, by which `LoopSettings` knows it.
+    let index: Int
+    let kind: SMTPListenerKind
     let label: ListenerLabel
     /// The label as records have it.
     let name: [UInt8]
@@ -125,10 +127,11 @@ final class ListenerContext: Sendable {
     let isProxied: Bool
 
     init(
-        session: SMTPSessionConfiguration, label: ListenerLabel, tls: TLSPublisher?, implicitTLS: Bool,
+        index: Int, kind: SMTPListenerKind, label: ListenerLabel, tls: TLSPublisher?, implicitTLS: Bool,
         isProxied: Bool
     ) {
-        self.session = session
+        self.index = index
+        self.kind = kind
         self.label = label
         name = Array(label.text.utf8)
         self.tls = tls

@@ -41,7 +41,8 @@ extension SMTPConnection {
 
     /// MAIL: whose it is, whether the client may have more, what the filters of the listener say.
     private func sender(_ address: MailAddress?, _ ticket: Ticket) {
-        // The directory of the moment counts for the whole transaction.
+        // What holds at the moment counts for the whole transaction.
+        settings = loop.settings
         directory = loop.services.directory.current
         sender = address?.wire ?? []
         defense.beginTransaction()

@@ -16,6 +16,8 @@ final class SMTPConnection: ConnectionDriver {
 
     let loop: LoopContext
     let listener: ListenerContext
+    /// Of the transaction; before it, of the session's start.
+    var settings: LoopSettings
     let token: Token
     let peer: [UInt8]
     let peerAddress: [UInt8]
@@ -79,6 +81,7 @@ final class SMTPConnection: ConnectionDriver {
     init(_ c: Connection, loop: LoopContext, listener: ListenerContext, client: ClientOrigin, isExempt: Bool) {
         self.loop = loop
         self.listener = listener
+        settings = loop.settings
         token = c.token
         tally = SessionTally(began: loop.reactor.now)
         self.client = client.address
@@ -86,9 +89,10 @@ final class SMTPConnection: ConnectionDriver {
         peer = client.address.map { Array($0.description.utf8) } ?? []
         peerAddress = client.address?.bytes ?? []
         defense = SessionDefense(id: loop.ids.next(at: loop.reactor.wall), isExempt: isExempt)
-        session = SMTPSession(configuration: listener.session, peer: SMTPPeer(address: peer), now: loop.reactor.now)
+        session = SMTPSession(
+            configuration: settings.session(of: listener), peer: SMTPPeer(address: peer), now: loop.reactor.now)
         session.asksAboutUnknown =
-            loop.services.defense.settings.current.milters[listener.session.kind]?.isEmpty == false
+            loop.services.defense.settings.current.milters[listener.kind]?.isEmpty == false
         session.refusalID = defense.id
         let handle = loop.reactor.handle
         let token = c.token
@@ -97,7 +101,7 @@ final class SMTPConnection: ConnectionDriver {
             _ = handle.post { SMTPConnection.on($0, token)?.chunkWritten($0) }
         }
         body = InboundBody(
-            store: assembler, headerMax: Int(clamping: listener.session.limits.headerOctets),
+            store: assembler, headerMax: Int(clamping: settings.limits.headerOctets),
             ownNames: [loop.services.hostname], poison: loop.services.poison)
     }
 
@@ -111,7 +115,7 @@ final class SMTPConnection: ConnectionDriver {
     func opened(_ c: Connection) {
         loop.services.metrics.connections.add(listener.label, .accepted)
         loop.services.metrics.sessions.add(listener.label, 1)
-        c.setDeadline(afterSeconds: listener.session.limits.commandTimeoutSeconds)
+        c.setDeadline(afterSeconds: settings.limits.commandTimeoutSeconds)
         loop.services.log.debug("connected") {
             $0.add("peer", peer)
             $0.add("listener", listener.label.text)
@@ -378,7 +382,7 @@ final class SMTPConnection: ConnectionDriver {
         if let due = defense.bannerDue ?? defense.held?.until { return c.setDeadline(due) }
         // The checks of a message end in time whatever the resolver does.
         if pending != nil || gateWaitsForFacts || clientName?.isAsking == true {
-            return c.setDeadline(afterSeconds: loop.services.auth.limits.seconds)
+            return c.setDeadline(afterSeconds: settings.auth.limits.seconds)
         }
         // While we owe the answer the peer's time does not run; an answer that is lost must not hold the place for ever.
         let isOwed = session.isSuspended || !gate.isEmpty || body.filterWantsPause

@@ -73,6 +73,11 @@ package final class SQLiteStore: Sendable {
         }
     }
 
+    /// Below this much free space mail is refused, from the next look at the disk on. Any thread; of no use before `start`.
+    package func setDiskFreeMin(_ octets: Int) {
+        sharedState.withLock { $0 }?.diskFreeMin.store(octets, ordering: .relaxed)
+    }
+
     /// Takes no more requests, commits or fails those it has, checkpoints, closes, and lets the lock go. Blocks.
     package func stop() {
         gateway.close()

@@ -24,6 +24,8 @@ final class StoreShared: Sendable {
     let spoolStopping = Atomic<Bool>(false)
     let writerStopping = Atomic<Bool>(false)
     let readersStopping = Atomic<Bool>(false)
+    /// `SQLiteOptions.diskFreeMin`, or what a reload made of it.
+    let diskFreeMin: Atomic<Int>
     private let nextDiskCheck = Atomic<UInt64>(0)
 
     init(
@@ -32,6 +34,7 @@ final class StoreShared: Sendable {
     ) {
         self.paths = paths
         self.options = options
+        diskFreeMin = Atomic(options.diskFreeMin)
         self.gateway = gateway
         self.spool = spool
         self.observer = observer
@@ -45,7 +48,7 @@ final class StoreShared: Sendable {
         guard now >= next else { return gateway.isDiskLow }
         nextDiskCheck.store(now &+ UInt64(options.diskCheckSeconds * 1e9), ordering: .relaxed)
         let free = options.diskFree(paths.folder)
-        gateway.setDiskLow(free >= 0 && free < Int64(options.diskFreeMin))
+        gateway.setDiskLow(free >= 0 && free < Int64(diskFreeMin.load(ordering: .relaxed)))
         return gateway.isDiskLow
     }
 

@@ -6,18 +6,24 @@ import Synchronization
 ///
 /// The caller renders its line once into bytes and pushes them into a bounded ring; `LogThread` writes them out. When
 /// the ring is full the line is dropped and counted: the log never holds up mail. Shareable because the ring and the
-/// two atomics are.
+/// atomics are.
 package final class Log: Sendable {
     let ring: Mailbox<[UInt8]>
     private let lowest: Atomic<Int>
     private let lost = Atomic<UInt64>(0)
-    package let format: LogFormat
+    private let isJSON: Atomic<Bool>
 
     /// `capacity` bounds the lines that wait for the log thread.
     package init(level: LogLevel = .info, format: LogFormat = .text, capacity: Int = 8_192) {
         ring = Mailbox(capacity: capacity)
         lowest = Atomic(level.rawValue)
-        self.format = format
+        isJSON = Atomic(format == .json)
+    }
+
+    /// May be changed while running.
+    package var format: LogFormat {
+        get { isJSON.load(ordering: .relaxed) ? .json : .text }
+        set { isJSON.store(newValue == .json, ordering: .relaxed) }
     }
 
     /// The lowest level written; may be changed while running.

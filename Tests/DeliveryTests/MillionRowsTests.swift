@@ -77,8 +77,8 @@ struct MillionRowsTests {
         let scheduler = QueueScheduler(
             owner: LeaseOwner(rawValue: 99), gateway: store.gateway, configuration: SchedulerConfiguration())
         let rules = OutcomeRules(
-            retrySeconds: { _, _ in 60 }, maxAgeSeconds: 86_400, delayWarningSeconds: 0, notice: { _, _ in nil },
-            remember: { _ in })
+            OutcomeRules.Times(maxAgeSeconds: 86_400, delayWarningSeconds: 0) { _, _ in 60 },
+            notice: { _, _ in nil }, remember: { _ in })
         let observer = Observer()
         let counts = timed("start") {
             scheduler.start(rules: rules, workers: [{ _ in true }], observer: observer)

@@ -52,7 +52,9 @@ private final class Bench {
             owner: LeaseOwner(rawValue: owner), gateway: self.store.gateway, configuration: limits)
         let log = log
         let rules = OutcomeRules(
-            retrySeconds: { attempts, _ in Double(60 * attempts) }, maxAgeSeconds: maxAge, delayWarningSeconds: warning,
+            OutcomeRules.Times(maxAgeSeconds: maxAge, delayWarningSeconds: warning) { attempts, _ in
+                Double(60 * attempts)
+            },
             notice: { (notice, session) throws(StoreError) in
                 if log.unreadable.withLock({ $0 }) == notice.message.id { throw .corrupt("body") }
                 _ = try session.wholeBody(of: notice.message.id)
@@ -236,6 +238,34 @@ private final class Bench {
         let last = try #require(bench.jobs.first)
         #expect(last.recipients[0].isWarned)
         bench.report(last, [.failed(Bench.later)])
+        #expect(bench.log.notices.withLock { $0.map(\.kind) } == [.delayed, .failed])
+        #expect(bench.log.counts.withLock { $0[.expired] } == 1)
+    }
+
+    /// A row that waits already keeps its time; what comes after its next attempt follows the new values.
+    @Test func newTimesHoldFromTheNextAttemptOn() throws {
+        let bench = Bench()
+        bench.settle()
+        bench.accept(["p@z.example", "q@w.example"])
+        for job in bench.jobs { bench.report(job, [.failed(Bench.later)]) }
+        bench.scheduler.configure(
+            SchedulerConfiguration(),
+            OutcomeRules.Times(maxAgeSeconds: 130, delayWarningSeconds: 50) { _, _ in 30 })
+        bench.settle()
+        #expect(bench.rows().allSatisfy { $0.due == OutcomeRecorder.later(bench.time.wall(), 60) })
+        bench.pass(59)
+        #expect(bench.jobs.isEmpty)
+        bench.pass(1)
+        let again = bench.jobs
+        #expect(again.count == 2)
+        bench.report(again[0], [.failed(Bench.later)])
+        #expect(bench.log.notices.withLock { $0.map(\.kind) } == [.delayed])
+        let site = again[0].destination
+        #expect(
+            bench.rows().first { $0.site == site }?.due == OutcomeRecorder.later(bench.time.wall(), 30))
+        // The age counts from when the message came.
+        bench.time.advance(seconds: 70)
+        bench.report(again[1], [.failed(Bench.later)])
         #expect(bench.log.notices.withLock { $0.map(\.kind) } == [.delayed, .failed])
         #expect(bench.log.counts.withLock { $0[.expired] } == 1)
     }

@@ -476,7 +476,7 @@ class Peer:
     """Another mail server: keeps what it takes, answers RCPT by the local part (`refused`, `busy`)."""
 
     def __init__(self):
-        self.messages, self.busy = [], set()
+        self.messages, self.busy, self.clients = [], set(), []
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.socket.listen(64)
@@ -499,6 +499,7 @@ class Peer:
             if verb == b"EHLO":
                 c.sendall(b"250-peer.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE\r\n")
             elif verb == b"MAIL":
+                self.clients.append(c.getpeername()[0])
                 sender, recipients = line[line.index(b"<") + 1:line.index(b">")].decode(), []
                 c.sendall(b"250 2.1.0 ok\r\n")
             elif verb == b"RCPT":
@@ -543,6 +544,106 @@ def wait_for(what, condition, seconds=30):
 def relay_server(binary, peer):
     return Server(binary, smtp__relay_networks=["127.0.0.0/8"], delivery__retry_intervals=["1h"],
                   delivery__routes=[{"domain": "*", "to": "127.0.0.1", "port": peer.port, "tls": "none"}])
+
+
+def reload(s, **settings):
+    """New values, `martlet reload`, and what it says of them."""
+    with open(s.config) as f:
+        configuration = json.load(f)
+    for key, value in settings.items():
+        section, name = key.split("__")
+        configuration.setdefault(section, {})[name] = value
+    with open(s.config, "w") as f:
+        json.dump(configuration, f)
+    return json.loads(s.cli("reload", "--json").stdout)
+
+
+def test_delivery_follows_a_reload(_, binary):
+    """Times of the queue, source addresses and limits change while mail waits, and the answer says which did."""
+    peer = Peer()
+    peer.busy |= {"busy1@peer.test", "busy2@peer.test"}
+    with relay_server(binary, peer) as s:
+        def send(to, sender="alice@e2e.test"):
+            with smtplib.SMTP("127.0.0.1", s.mx) as c:
+                c.sendmail(sender, [to], message("reload"))
+
+        def queue():
+            return {r["recipient"] if "recipient" in r else r["address"]: r
+                    for r in json.loads(s.cli("queue", "list", "--json").stdout or b"[]")}
+
+        send("busy1@peer.test")
+        wait_for("refusal in the queue", lambda: b"come back later" in s.cli("queue", "list", "--json").stdout)
+        said = reload(s, delivery__retry_intervals=["1s"], delivery__delay_warning=1,
+                      delivery__local_addresses=["127.7.7.7"], smtp__reactors=2)
+        assert said == {"applied": ["delivery.retry_intervals", "delivery.delay_warning", "delivery.local_addresses"],
+                        "need_restart": ["smtp.reactors"]}, said
+        # What waits already keeps its hour; new mail is tried every second, from the other address.
+        send("busy2@peer.test")
+        wait_for("second attempt", lambda: peer.clients.count("127.7.7.7") >= 3)
+        assert queue()["busy1@peer.test"]["attempts"] == 1, queue()
+        wait_for("warning for the sender", s.mailbox)
+        report = email.message_from_bytes(s.raw(s.mailbox()[0]["id"]))
+        assert report.get_payload()[1].get_payload()[1]["Action"] == "delayed"
+        # Its time is over at the next attempt, for both: the one that waits is told to go now.
+        text = s.cli("reload").stdout.decode()
+        assert text == "reloaded\nneeds restart: smtp.reactors\n", text
+        said = reload(s, delivery__max_age=60, delivery__delay_warning=0, smtp__reactors=0)
+        assert said == {"applied": ["delivery.max_age", "delivery.delay_warning"], "need_restart": []}, said
+        assert b"no setting has changed" in s.cli("reload").stdout
+        log = open(s.log).read()
+        assert "setting_changed" in log and "key=delivery.max_age" in log, log[-2000:]
+        assert "setting_needs_restart" in log and "key=smtp.reactors" in log, log[-2000:]
+        peer.busy.discard("busy2@peer.test")
+        wait_for("delivery", lambda: peer.messages)
+        # Routes: the next message does not go by a plan of before.
+        other = Peer()
+        said = reload(s, delivery__routes=[{"domain": "*", "to": "127.0.0.1", "port": other.port, "tls": "none"}])
+        assert said["applied"] == ["delivery.routes"], said
+        send("new@peer.test")
+        wait_for("message at the new host", lambda: other.messages)
+        other.close()
+    peer.close()
+
+
+def test_sessions_follow_a_reload(_, binary):
+    """Keys that sessions read: who may relay, sizes and counts, disk space, the log's form."""
+    with Server(binary) as s:
+        def rcpt(to):
+            with smtplib.SMTP("127.0.0.1", s.mx) as c:
+                c.ehlo()
+                c.mail("a@remote.example")
+                return c.rcpt(to)[0]
+
+        with smtplib.SMTP("127.0.0.1", s.mx) as old:
+            old.ehlo()
+            assert rcpt("x@elsewhere.test") == 550
+            said = reload(s, smtp__relay_networks=["127.0.0.0/8"], smtp__max_message_size=2048, smtp__max_errors=2)
+            assert sorted(said["applied"]) == ["smtp.max_errors", "smtp.max_message_size", "smtp.relay_networks"], said
+            assert rcpt("x@elsewhere.test") == 250
+            # The session of before: its next message too is of a client that may relay.
+            old.mail("a@remote.example")
+            assert old.rcpt("x@elsewhere.test")[0] == 250
+        with smtplib.SMTP("127.0.0.1", s.mx) as c:
+            c.ehlo()
+            assert c.esmtp_features["size"] == "2048", c.esmtp_features
+            assert [c.docmd("XXXX")[0] for _ in range(2)] == [500, 500]
+            assert c.docmd("XXXX")[0] == 421 or c.getreply()[0] == 421
+        reload(s, store__min_free_bytes=1 << 40, pressure__enabled=False)
+        wait_for("shortage of disk", lambda: rcpt("alice@e2e.test") == 452 or refused_at_end(s))
+        reload(s, store__min_free_bytes=1 << 20)
+        wait_for("space again", lambda: not refused_at_end(s))
+        said = reload(s, logging__format="json", auth__enabled=True, dmarc__mode="rfc7489", ledger__max_age="1d")
+        assert sorted(said["applied"]) == ["auth.enabled", "dmarc.mode", "ledger.max_age", "logging.format"], said
+        wait_for("line in JSON", lambda: '"event":"reloaded"' in open(s.log).read())
+
+
+def refused_at_end(s):
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        try:
+            c.sendmail("a@remote.example", ["alice@e2e.test"], message("space"))
+            return False
+        except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused):
+            return True
 
 
 def test_own_mail_reaches_another_server(_, binary):

@@ -101,6 +101,21 @@ struct LedgerFilesTests {
         #expect(all(folder, since: 90) == (90..<100).map(Self.id))
     }
 
+    @Test func smallerBoundsHoldAtOnce() throws {
+        let folder = LedgerFolderFixture()
+        let tally = Tally()
+        let writer = try LedgerWriter.open(folder.path, small, observer: tally, now: Self.clock(0))
+        for n in 0..<1_000 { writer.record(Self.connection(n).encoded()) }
+        var tighter = small
+        tighter.octets = 24_576
+        writer.configure(tighter)
+        writer.record(Self.connection(1_000).encoded())
+        writer.stop()
+        #expect(tally.lost.load(ordering: .relaxed) == 0)
+        #expect(folder.names(".log").count <= 8)
+        #expect(reasons(folder, Self.id(0)) == [] && reasons(folder, Self.id(1_000)) == ["reason 1000"])
+    }
+
     @Test func attemptsAreFoundWithTheirMessageInEverySegment() throws {
         let folder = LedgerFolderFixture()
         let writer = try LedgerWriter.open(folder.path, small, now: Self.clock(0))

@@ -1,3 +1,4 @@
+import Base
 import Server
 import Testing
 
@@ -50,11 +51,38 @@ import Testing
         #expect(inner[0].node.position == ConfigPosition(line: 3, column: 23))
     }
 
+    /// One line as long as a file may be: a step for each octet, and the last value still knows its column.
+    @Test func oneLongLineTakesAStepForEachOctet() throws {
+        func list(_ octets: Int) -> [UInt8] {
+            Array("[".utf8) + Array(repeatElement(Array("\"ü\", ".utf8), count: octets / 6).joined()) + Array("1]".utf8)
+        }
+        for octets in [4_096, ConfigParser.bytesMax - 16] {
+            let bytes = list(octets)
+            let (node, steps) = try ConfigParser.counted(bytes)
+            #expect(steps == bytes.count)
+            guard case .array(let items) = node.value, let last = items.last else {
+                Issue.record("no list")
+                return
+            }
+            #expect(items.count == octets / 6 + 1)
+            // `"ü", ` is six octets and five characters.
+            #expect(last.position == ConfigPosition(line: 1, column: 2 + octets / 6 * 5))
+        }
+    }
+
+    @Test func theLineThatIsNotUTF8IsNamed() throws {
+        let many = Array(repeatElement(Array("// ü\n".utf8), count: 20_000).joined())
+        let error = #expect(throws: ConfigSyntaxError.self) {
+            try ConfigParser.parse(many + [ASCII.quote, 0xC3, ASCII.quote])
+        }
+        #expect(error?.position == ConfigPosition(line: 20_001, column: 1))
+    }
+
     @Test func bounds() {
         let deep = String(repeating: "[", count: 100_000)
         #expect(Self.failure(deep)?.message.contains("nested deeper than 32") == true)
         #expect(
-            Self.failure(String(repeating: " ", count: (1 << 20) + 1))?.message.contains("larger than 1MiB") == true)
+            Self.failure(String(repeating: " ", count: (4 << 20) + 1))?.message.contains("larger than 4MiB") == true)
         #expect(Self.failure(String(repeating: "[", count: 31) + String(repeating: "]", count: 31)) == nil)
     }
 

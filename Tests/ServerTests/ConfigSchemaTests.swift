@@ -13,40 +13,41 @@ import Testing
         }
     }
 
+    /// Each key with a value that is not its default.
+    static let examples = [
+        "server.hostname=mx.example.org", "smtp.reactors=3", "smtp.relay_networks=10.0.0.0/8",
+        "smtp.proxy_networks=192.0.2.0/24", "smtp.lmtp_networks=192.0.2.0/24",
+        "smtp.rate_limit.account_messages_per_hour=1", "smtp.rate_limit.account_recipients_per_hour=2",
+        "smtp.rate_limit.account_exempt=news@example.org",
+        "smtp.max_connections=5", "smtp.max_connections_per_ip=4", "smtp.max_message_size=1MiB",
+        "smtp.max_recipients=101", "smtp.max_errors=7", "smtp.command_timeout=1m", "smtp.data_timeout=61",
+        "smtp.max_connections_per_network=9", "smtp.max_held_sessions=8", "smtp.greet_wait_ms=200",
+        "smtp.trusted_networks=192.0.2.0/24",
+        "smtp.rate_limit.recipients_per_minute=3", "smtp.rate_limit.failed_logins=0",
+        "smtp.rate_limit.network_factor=9", "smtp.rate_limit.connections_per_minute=1",
+        "smtp.rate_limit.messages_per_minute=2", "tls.mode=acme",
+        "tls.min_version=1.3", "tls.session_tickets=false", "tls.acme.directory=https://ca.example/d",
+        "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",
+        "tls.certificates=[{\"certificate\":\"/c\",\"key\":\"/k\",\"names\":[\"*.example.org\"]}]",
+        "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"submission\",\"tls\":\"required\",\"session_tickets\":false}]",
+        "smtp.milters=[{\"name\":\"spam\",\"address\":\"unix:/m\",\"listeners\":[\"submission\"],\"timeout\":9,\"on_failure\":\"accept\",\"enabled\":false},{\"name\":\"virus\",\"address\":\"unix:/v\"}]",
+        "dns.forward=127.0.0.1@53", "dns.trust_anchor_file=/t", "dns.root_hints=/r", "dns.timeout=3s",
+        "store.path=/s", "store.min_free_bytes=1GiB", "delivery.queue_workers=5", "delivery.retry_intervals=1m,2m",
+        "delivery.max_age=2d", "delivery.delay_warning=0",
+        "delivery.routes=[{\"domain\":\"*\",\"to\":\"relay.example\",\"port\":26,\"protocol\":\"lmtp\",\"auth\":\"file:/a\",\"tls\":\"required\"}]",
+        "delivery.port=2526", "delivery.local_addresses=127.0.0.1", "web.listen=127.0.0.1:8080",
+        "metrics.listen=[::1]:9", "control.socket=/c.sock", "auth.enabled=false",
+        "auth.timeout=3s", "auth.max_questions=64", "auth.bimi=false", "ledger.enabled=false",
+        "ledger.max_size=5MiB", "ledger.max_age=2d", "delivery.max_connections_per_destination=7",
+        "delivery.max_messages_per_minute=8", "delivery.ca_file=/ca", "mta_sts.port=8443",
+        "mta_sts.allow_private=true", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
+        "tlsrpt.send_reports=true", "pressure.enabled=false", "pressure.memory_limit=2GiB",
+        "pressure.commit_latency_ms=100", "logging.level=debug", "logging.format=json",
+    ]
+
     /// What `config show --json` prints is a configuration file with the same meaning, key by key.
     @Test func everyKeyRoundTrips() throws {
-        let sets = [
-            "server.hostname=mx.example.org", "smtp.reactors=3", "smtp.relay_networks=10.0.0.0/8",
-            "smtp.proxy_networks=192.0.2.0/24", "smtp.lmtp_networks=192.0.2.0/24",
-            "smtp.max_connections=5", "smtp.max_connections_per_ip=4", "smtp.max_message_size=1MiB",
-            "smtp.max_recipients=101", "smtp.max_errors=7", "smtp.command_timeout=1m", "smtp.data_timeout=61",
-            "smtp.max_connections_per_network=9", "smtp.max_held_sessions=8", "smtp.greet_wait_ms=200",
-            "smtp.trusted_networks=192.0.2.0/24",
-            "smtp.rate_limit.recipients_per_minute=3", "smtp.rate_limit.failed_logins=0",
-            "smtp.rate_limit.network_factor=9", "smtp.rate_limit.account_messages_per_hour=1",
-            "smtp.rate_limit.account_recipients_per_hour=2",
-            "smtp.rate_limit.account_exempt=news@example.org",
-            "smtp.rate_limit.connections_per_minute=1",
-            "smtp.rate_limit.messages_per_minute=2", "tls.mode=acme",
-            "tls.min_version=1.3", "tls.session_tickets=false", "tls.acme.directory=https://ca.example/d",
-            "tls.acme.email=a@b.example", "tls.acme.names=a.example,b.example", "tls.acme.agree_to_terms=true",
-            "tls.certificates=[{\"certificate\":\"/c\",\"key\":\"/k\",\"names\":[\"*.example.org\"]}]",
-            "smtp.listeners=[{\"address\":\"127.0.0.1:1\",\"kind\":\"submission\",\"tls\":\"required\",\"session_tickets\":false}]",
-            "smtp.milters=[{\"name\":\"spam\",\"address\":\"unix:/m\",\"listeners\":[\"submission\"],\"timeout\":9,\"on_failure\":\"accept\",\"enabled\":false}]",
-            "dns.forward=127.0.0.1@53", "dns.trust_anchor_file=/t", "dns.root_hints=/r", "dns.timeout=3s",
-            "store.path=/s", "store.min_free_bytes=1GiB", "delivery.queue_workers=5", "delivery.retry_intervals=1m,2m",
-            "delivery.max_age=2d", "delivery.delay_warning=0",
-            "delivery.routes=[{\"domain\":\"*\",\"to\":\"relay.example\",\"port\":26,\"protocol\":\"lmtp\",\"auth\":\"file:/a\",\"tls\":\"required\"}]",
-            "delivery.port=2526", "delivery.local_addresses=127.0.0.1", "web.listen=127.0.0.1:8080",
-            "metrics.listen=[::1]:9", "control.socket=/c.sock", "auth.enabled=false",
-            "auth.timeout=3s", "auth.max_questions=64", "auth.bimi=false", "ledger.enabled=false",
-            "ledger.max_size=5MiB", "ledger.max_age=2d", "delivery.max_connections_per_destination=7",
-            "delivery.max_messages_per_minute=8", "delivery.ca_file=/ca", "mta_sts.port=8443",
-            "mta_sts.allow_private=true", "dmarc.mode=rfc7489", "dmarc.send_reports=true",
-            "tlsrpt.send_reports=true", "pressure.enabled=false", "pressure.memory_limit=2GiB",
-            "pressure.commit_latency_ms=100", "logging.level=debug", "logging.format=json",
-        ]
-        let first = try ConfigLoadTests.load(nil, sets: sets)
+        let first = try ConfigLoadTests.load(nil, sets: Self.examples)
         let untouched = ConfigSchema.settings.filter { $0.read(first.configuration) == $0.defaultValue }.map(\.key)
         #expect(untouched.isEmpty, "a key without an example here: \(untouched)")
         let shown = String(decoding: ConfigRendering.showJSON(first, changedOnly: false), as: UTF8.self)

@@ -26,7 +26,7 @@ import Testing
             let handle = reactor.handle
             let gateway = store.gateway
             var hooks = ControlHooks(
-                reload: { .failed("bad configuration", ExitStatus.configuration) },
+                reload: { _ in .failed("bad configuration", ExitStatus.configuration) },
                 status: { [JSONMember("ready", .boolean(true))] }, hostname: { "mx.example.org" },
                 now: { SystemTime().wall() })
             change(&hooks)

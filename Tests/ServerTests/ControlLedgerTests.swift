@@ -74,7 +74,7 @@ import Testing
         record.isOpen = true
         let f = try fixture(10)
         var hooks = ControlHooks(
-            reload: { ControlAnswer() }, status: { [] }, hostname: { "mx.example" },
+            reload: { _ in ControlAnswer() }, status: { [] }, hostname: { "mx.example" },
             now: { WallTime(seconds: Self.now) })
         hooks.ledgerPath = f.configuration.ledgerPath
         hooks.openRecord = { [record] in $0 == id ? record : nil }

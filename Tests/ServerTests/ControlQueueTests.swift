@@ -32,7 +32,8 @@ import Testing
         init(_ status: SchedulerStatus? = nil, notice: OutcomeRules.Notice? = nil) throws {
             store = try DirectStore(path: path)
             hooks = ControlHooks(
-                reload: { .failed("no") }, status: { [] }, hostname: { "mx.example" }, now: { ControlQueueTests.now })
+                reload: { _ in .failed("no") }, status: { [] }, hostname: { "mx.example" },
+                now: { ControlQueueTests.now })
             hooks.queue.status = { status }
             hooks.queue.notice = notice
             hooks.queue.owner = LeaseOwner(rawValue: 4)

@@ -81,7 +81,7 @@ import Testing
             output = []
             complaint = ""
             var hooks = ControlHooks(
-                reload: { .failed("no") }, status: { [] }, hostname: { "mx.test" }, now: { PoisonTests.now })
+                reload: { _ in .failed("no") }, status: { [] }, hostname: { "mx.test" }, now: { PoisonTests.now })
             hooks.poison.folder = folder
             hooks.poison.changed = { [told] fresh in told.registers.withLock { $0.append(fresh) } }
             hooks.queue.changed = { [told] change in told.changes.withLock { $0.append(change) } }

@@ -15,7 +15,7 @@ final class LedgerThread {
     private static let syncMicroseconds: Int64 = 1_000_000
 
     private let folder: LedgerFolder
-    private let limits: LedgerLimits
+    private var limits: LedgerLimits
     private let observer: (any LedgerObserver)?
     private let now: @Sendable () -> WallTime
     private var closed: [ClosedSegment] = []
@@ -62,9 +62,13 @@ final class LedgerThread {
     private func drain(_ inbox: Mailbox<LedgerMessage>) -> Bool {
         var batch = Batch()
         while batch.bytes.count < Self.batchOctets, let message = inbox.next() {
-            guard case .record(let record) = message else { continue }
-            if batch.count > 0, !hasRoom(batch, and: record.count) { flush(&batch) }
-            if !batch.add(record) { observer?.dropped(records: 1) }
+            switch message {
+            case .record(let record):
+                if batch.count > 0, !hasRoom(batch, and: record.count) { flush(&batch) }
+                if !batch.add(record) { observer?.dropped(records: 1) }
+            case .limits(let fresh): follow(fresh)
+            case .wake: break
+            }
         }
         guard batch.count > 0 else { return false }
         flush(&batch)
@@ -125,6 +129,15 @@ final class LedgerThread {
         let before = closed.count
         while let first = closed.first, first.newest < oldest { removeFirst() }
         if closed.count != before { report() }
+    }
+
+    private func follow(_ fresh: LedgerLimits) {
+        guard fresh != limits else { return }
+        limits = fresh
+        if let open, open.octets > fresh.segmentMax { close() }
+        makeRoom()
+        tidiedAt = 0
+        report()
     }
 
     /// For one more segment within the bound.

@@ -1,5 +1,5 @@
 /// Every bound of the SMTP receiver. A peer never makes a session hold more than these.
-package struct SMTPLimits: Sendable {
+package struct SMTPLimits: Sendable, Equatable {
     // RFC 5321 §4.5.3.1.4: a command line is at most 512 octets with its CRLF.
     package var commandLineOctets = 512
     // RFC 5321 §4.5.3.1.4: extensions raise it; RFC 3461 §4.2 alone asks for 500 more, RFC 4954 §5 for 500.

@@ -58,17 +58,23 @@ package struct ConfigSyntaxError: Error, Sendable, Equatable {
 /// Strict JSON (RFC 8259) with `//` and `/* */` comments, and with an error for a repeated key. Trailing commas, single
 /// quotes and bare words are errors. Bounds: `bytesMax` of input, `depthMax` of nesting.
 package struct ConfigParser {
-    package static let bytesMax = 1 << 20
+    package static let bytesMax = 4 << 20
     package static let depthMax = 32
 
     private let bytes: [UInt8]
     private var index = 0
     private var line = 1
-    private var lineStart = 0
+    /// Of the octet at `index`: counted on the way, or each value of a long line would count the line again.
+    private var column = 1
+    /// Octets looked at to know where values stand.
+    private var steps = 0
 
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    package static func parse(_ bytes: [UInt8]) throws(ConfigSyntaxError) -> ConfigNode {
+    package static func parse(_ bytes: [UInt8]) throws(ConfigSyntaxError) -> ConfigNode { try counted(bytes).node }
+
+    /// As `parse`, with the steps it took: one for each octet.
+    package static func counted(_ bytes: [UInt8]) throws(ConfigSyntaxError) -> (node: ConfigNode, steps: Int) {
         var parser = ConfigParser(bytes)
         guard bytes.count <= bytesMax else {
             throw parser.error("the file is larger than \(ConfigText.sizeText(bytesMax))")
@@ -81,35 +87,35 @@ package struct ConfigParser {
         let node = try parser.value(depth: 0)
         try parser.skipSpace()
         guard parser.peek == nil else { throw parser.error("something follows the end of the configuration") }
-        return node
+        return (node, parser.steps)
     }
 
     private var peek: UInt8? { index < bytes.count ? bytes[index] : nil }
 
-    private var position: ConfigPosition {
-        var column = 1
-        for c in bytes[lineStart..<min(index, bytes.count)] where c & 0xC0 != 0x80 { column += 1 }
-        return ConfigPosition(line: line, column: column)
-    }
+    private var position: ConfigPosition { ConfigPosition(line: line, column: column) }
 
     private func error(_ message: String, at position: ConfigPosition? = nil) -> ConfigSyntaxError {
         ConfigSyntaxError(position: position ?? self.position, message: message)
     }
 
     private mutating func step() {
-        if bytes[index] == ASCII.lf {
+        let c = bytes[index]
+        if c == ASCII.lf {
             line += 1
-            lineStart = index + 1
+            column = 1
+        } else if c & 0xC0 != 0x80 {
+            column += 1
         }
         index += 1
+        steps += 1
     }
 
     private mutating func checkUTF8() throws(ConfigSyntaxError) {
         if String(validating: bytes, as: UTF8.self) != nil { return }
-        var end = 0
-        while end < bytes.count, String(validating: bytes[...end], as: UTF8.self) != nil || bytes[end] >= 0x80 {
-            end = bytes[end...].firstIndex(of: ASCII.lf).map { $0 + 1 } ?? bytes.count
-            if String(validating: bytes[..<end], as: UTF8.self) == nil { break }
+        // No character holds a line end: the first line that is wrong by itself is the one.
+        while index < bytes.count {
+            let end = bytes[index...].firstIndex(of: ASCII.lf).map { $0 + 1 } ?? bytes.count
+            if String(validating: bytes[index..<end], as: UTF8.self) == nil { break }
             while index < end { step() }
         }
         throw error("this line is not UTF-8")

@@ -85,7 +85,12 @@ package enum ConfigRendering {
             directory. Without `--config`, commands read `./config.json`, `./config.dev.json` or \
             `/etc/martlet/config.json`, whichever is found first.
 
-            Keys marked *reload* follow SIGHUP or `martlet reload`; the others take a restart.
+            Keys marked *reload* follow SIGHUP or `martlet reload`, which says which keys took effect and which wait for a \
+            restart. The others take a restart: they name files, sockets and threads that are opened once, the server's own \
+            name, the resolver's library, which takes no new settings once it has been asked, and things to come. A session \
+            keeps the limits it began with; how mail is checked and who may relay changes with the next message, \
+            connections to other servers with the next one made. Mail in the queue keeps its time of the next attempt; \
+            what comes after that attempt follows the new values.
 
             """
         var section = ""

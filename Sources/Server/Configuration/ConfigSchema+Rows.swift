@@ -31,10 +31,11 @@ extension ConfigSchema {
     }
 
     static func text(
-        _ key: String, _ path: Path<String>, _ rule: ConfigTextRule, empty: Bool = false, _ sentence: String
+        _ key: String, _ path: Path<String>, _ rule: ConfigTextRule, empty: Bool = false, reloadable: Bool = false,
+        _ sentence: String
     ) -> ConfigSetting {
         ConfigSetting(
-            key: key, type: .text(rule), reloadable: false, sentence: sentence,
+            key: key, type: .text(rule), reloadable: reloadable, sentence: sentence,
             read: { .text($0[keyPath: path]) },
             write: { if case .text(let s) = $1 { $0[keyPath: path] = s } }, acceptsEmpty: empty)
     }
@@ -56,10 +57,10 @@ extension ConfigSchema {
     }
 
     static func texts(
-        _ key: String, _ path: Path<[String]>, _ rule: ConfigTextRule, _ sentence: String
+        _ key: String, _ path: Path<[String]>, _ rule: ConfigTextRule, reloadable: Bool = false, _ sentence: String
     ) -> ConfigSetting {
         ConfigSetting(
-            key: key, type: .list(of: .text(rule), countMax: 100), reloadable: false, sentence: sentence,
+            key: key, type: .list(of: .text(rule), countMax: 100), reloadable: reloadable, sentence: sentence,
             read: { .list($0[keyPath: path].map { .text($0) }) },
             write: { $0[keyPath: path] = $1.texts })
     }

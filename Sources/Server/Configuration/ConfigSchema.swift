@@ -112,7 +112,7 @@ package enum ConfigSchema {
     static let tlsSettings = [
         choice(
             "tls.mode", \.tls.mode,
-            "Where certificates come from: one made at the first start, files, or an ACME authority."),
+            reloadable: true, "Where certificates come from: one made at the first start, files, or an ACME authority."),
         certificates(
             "tls.certificates", "Certificate files for tls.mode files, chosen by the name the client asks for."),
         choice(
@@ -154,19 +154,19 @@ package enum ConfigSchema {
     static let deliverySettings = [
         integer("delivery.queue_workers", \.delivery.queueWorkers, 1...64, "Threads that send mail to other servers."),
         durations(
-            "delivery.retry_intervals", \.delivery.retryIntervalSeconds, 1...604_800, reloadable: false,
+            "delivery.retry_intervals", \.delivery.retryIntervalSeconds, 1...604_800, reloadable: true,
             "Waits between attempts; after the last one they double, up to 48 hours, until delivery.max_age."),
         duration(
             "delivery.max_age", \.delivery.maxAgeSeconds, 60...30 * 86_400,
-            "After this time a message that cannot be delivered goes back to its sender."),
+            reloadable: true, "After this time a message that cannot be delivered goes back to its sender."),
         duration(
             "delivery.delay_warning", \.delivery.delayWarningSeconds, 0...30 * 86_400,
-            "After this time the sender is told once that the message waits; 0: never."),
+            reloadable: true, "After this time the sender is told once that the message waits; 0: never."),
         routes("delivery.routes", "Destinations that are not found by MX, first match first."),
         integer("delivery.port", \.delivery.port, 1...65_535, reloadable: true, "The port of other servers."),
         texts(
             "delivery.local_addresses", \.delivery.localAddresses, .address,
-            "Source addresses of outbound connections; empty: the system chooses."),
+            reloadable: true, "Source addresses of outbound connections; empty: the system chooses."),
         integer(
             "delivery.max_connections_per_destination", \.delivery.maxConnectionsPerDestination, 1...4_096,
             reloadable: true, "Most messages on their way to one destination at once."),
@@ -175,13 +175,14 @@ package enum ConfigSchema {
             "Most messages a minute to one destination; 0: no limit."),
         text(
             "delivery.ca_file", \.delivery.caFile, .path, empty: true,
-            "Root certificates (PEM) that other servers are checked against; empty: the system's."),
+            reloadable: true, "Root certificates (PEM) that other servers are checked against; empty: the system's."),
         integer(
             "mta_sts.port", \.mtaSTS.port, 1...65_535,
-            "Where policies are fetched; another port is for closed networks."),
+            reloadable: true, "Where policies are fetched; another port is for closed networks."),
         boolean(
             "mta_sts.allow_private", \.mtaSTS.allowPrivate,
-            "Whether policies may be fetched from addresses that are not public; for closed networks."),
+            reloadable: true, "Whether policies may be fetched from addresses that are not public; for closed networks."
+        ),
     ]
 
     static let otherSettings = [
@@ -192,26 +193,32 @@ package enum ConfigSchema {
             "The Unix socket commands talk to the daemon by; empty: control.sock in store.path."),
         boolean(
             "auth.enabled", \.auth.enabled,
+            reloadable: true,
             "Whether mail from elsewhere is checked (SPF, DKIM, ARC, DMARC, reverse DNS) and treated accordingly."),
         duration(
             "auth.timeout", \.auth.timeoutSeconds, 1...60,
+            reloadable: true,
             "How long all checks of one message may wait for DNS; what is unknown then counts as a temporary error."),
-        integer("auth.max_questions", \.auth.maxQuestions, 32...1_024, "Most DNS questions for one message."),
+        integer(
+            "auth.max_questions", \.auth.maxQuestions, 32...1_024, reloadable: true,
+            "Most DNS questions for one message."),
         boolean(
-            "auth.bimi", \.auth.bimi, "Whether brand indicators (BIMI) are looked up for mail that DMARC proved."),
+            "auth.bimi", \.auth.bimi, reloadable: true,
+            "Whether brand indicators (BIMI) are looked up for mail that DMARC proved."),
         boolean(
             "ledger.enabled", \.ledger.enabled,
             "Whether decisions are recorded, for `martlet explain` and `martlet policy replay`."),
         size(
             "ledger.max_size", \.ledger.maxSizeBytes, 1 << 20...1 << 40,
-            "Most octets of the record of decisions; the oldest go first."),
+            reloadable: true, "Most octets of the record of decisions; the oldest go first."),
         duration(
-            "ledger.max_age", \.ledger.maxAgeSeconds, 3_600...3_650 * 86_400, "How long decisions are kept."),
+            "ledger.max_age", \.ledger.maxAgeSeconds, 3_600...3_650 * 86_400, reloadable: true,
+            "How long decisions are kept."),
         choice(
             "dmarc.mode", \.dmarc.mode,
-            "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),
-        boolean("dmarc.send_reports", \.dmarc.sendReports, reloadable: true, "Whether aggregate reports are sent."),
-        boolean("tlsrpt.send_reports", \.tlsrpt.sendReports, reloadable: true, "Whether TLS reports are sent."),
+            reloadable: true, "Which DMARC: rfc9989 (tree walk, no pct), or the older rfc7489 with pct sampling."),
+        boolean("dmarc.send_reports", \.dmarc.sendReports, "Whether aggregate reports are sent."),
+        boolean("tlsrpt.send_reports", \.tlsrpt.sendReports, "Whether TLS reports are sent."),
         boolean(
             "pressure.enabled", \.pressure.enabled, reloadable: true,
             "Whether work is turned away when descriptors, memory, disk, commits, DNS or connections run short."),

@@ -45,6 +45,16 @@ package struct LoadedConfiguration: Sendable {
     /// The same inputs read again, for SIGHUP. On a problem the caller keeps what it has.
     package func reloaded() throws(ConfigProblems) -> LoadedConfiguration { try Self.load(inputs) }
 
+    /// What is in force once `fresh` has been read: its values where a reload applies them, ours where only a restart does.
+    /// So each later reload names again what still waits for the restart.
+    package func followed(by fresh: LoadedConfiguration) -> LoadedConfiguration {
+        var next = fresh.configuration
+        for setting in ConfigSchema.settings where !setting.reloadable {
+            setting.write(&next, setting.read(configuration))
+        }
+        return LoadedConfiguration(configuration: next, origins: fresh.origins, inputs: inputs)
+    }
+
     /// Keys whose values differ, with whether a reload may apply them.
     package func changes(to other: LoadedConfiguration) -> [(key: String, reloadable: Bool)] {
         ConfigSchema.settings.filter { $0.read(configuration) != $0.read(other.configuration) }

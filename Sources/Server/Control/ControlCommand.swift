@@ -102,9 +102,9 @@ package enum ControlCommand {
 
     private static func hooks(_ configuration: Configuration) -> ControlHooks {
         var hooks = ControlHooks(
-            reload: { .failed("no server is running", ExitStatus.unavailable) }, status: { [] },
+            reload: { _ in .failed("no server is running", ExitStatus.unavailable) }, status: { [] },
             hostname: { configuration.hostname }, now: { SystemTime().wall() },
-            certificateKeys: ControlHooks.certificateKeys(configuration))
+            certificateKeys: { ControlHooks.certificateKeys(configuration.certificateFiles) })
         hooks.ledgerPath = configuration.ledgerPath
         hooks.poison.folder = configuration.poisonFolder
         return hooks

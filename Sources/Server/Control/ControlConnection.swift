@@ -113,7 +113,6 @@ package final class ControlConnection: ConnectionDriver {
         case .read(let job): taken = gateway.read(job, completion: completion)
         case .apart(let thread, let job): taken = service.perform(on: thread) { completion(.success(job())) }
         case .done(let answer): return send(answer, c)
-        case .reload: return send(service.hooks.reload(), c)
         }
         if !taken { send(ControlAnswer(.unavailable(gateway.isClosed ? .stopped : .busy), subject), c) }
     }

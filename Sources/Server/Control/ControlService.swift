@@ -11,7 +11,6 @@ package enum ControlWork: Sendable {
     /// Neither; it may block, and runs on that thread.
     case apart(ControlThread, @Sendable () -> ControlAnswer)
     case done(ControlAnswer)
-    case reload
 }
 
 /// Where commands run that need no store. Two, so that neither kind waits for the other: a long list of clients must not
@@ -23,11 +22,11 @@ package enum ControlThread: Sendable {
     case defense
 }
 
-/// What only the running process knows. All are called on the thread of the control connection and must not block for
-/// longer than reading a file takes.
+/// What only the running process knows. All but `reload` are called on the thread of the control connection and must not
+/// block for longer than reading a file takes.
 package struct ControlHooks: Sendable {
-    /// Reads the configuration again; the text says what changed, or what is wrong with it.
-    package var reload: @Sendable () -> ControlAnswer
+    /// Reads the configuration again; the text says what changed, or what is wrong with it. May block.
+    package var reload: @Sendable (ControlFormat) -> ControlAnswer
     /// Facts about the process, in order.
     package var status: @Sendable () -> [JSONMember]
     /// The name mail for our domains is sent to.
@@ -45,7 +44,7 @@ package struct ControlHooks: Sendable {
     package var openRecord: @Sendable (MessageID) -> ConnectionRecord? = { _ in nil }
 
     package init(
-        reload: @escaping @Sendable () -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],
+        reload: @escaping @Sendable (ControlFormat) -> ControlAnswer, status: @escaping @Sendable () -> [JSONMember],
         hostname: @escaping @Sendable () -> String, now: @escaping @Sendable () -> WallTime,
         certificateKeys: @escaping @Sendable () -> [[UInt8]] = { [] }
     ) {
@@ -91,7 +90,7 @@ package struct ControlService: Sendable {
         case .defense(let defense): defenseWork(defense, format)
         case .top: top(format)
         case .status: status(format)
-        case .reload: .reload
+        case .reload: .apart(.defense) { [hooks] in hooks.reload(format) }
         }
     }
 

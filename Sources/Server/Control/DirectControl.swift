@@ -38,7 +38,6 @@ package struct DirectControl {
             case .read(let job): return try read(job)
             case .apart(_, let job): return job()
             case .done(let answer): return answer
-            case .reload: return service.hooks.reload()
             }
         } catch {
             return ControlAnswer(error, ControlService.subject(request))

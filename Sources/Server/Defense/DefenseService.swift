@@ -51,12 +51,12 @@ final class DefenseService {
         services.pressure.start(PressureSettings(configuration), readings)
     }
 
-    func reload(_ configuration: Configuration) {
-        services.limits.publish(LimitSettings(configuration))
-        services.accounts.publish(LimitSettings.accounts(configuration))
-        services.settings.publish(DefenseSettings(configuration))
-        services.proxies.publish(configuration.smtp.proxyNetworks)
-        var pressure = PressureSettings(configuration)
+    func follow(_ live: LiveSettings) {
+        services.limits.publish(live.limits)
+        services.accounts.publish(live.accounts)
+        services.settings.publish(live.defense)
+        services.proxies.publish(live.proxies)
+        var pressure = live.pressure
         // The slots were made at the start.
         pressure.connectionsMax = services.limits.current.maxConnections
         services.pressure.update(pressure)

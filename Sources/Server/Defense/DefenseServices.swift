@@ -22,7 +22,7 @@ struct DefenseServices: Sendable {
 }
 
 /// The settings of defence that hold for the whole server and are not limits; a reload makes new ones.
-struct DefenseSettings: Sendable {
+struct DefenseSettings: Sendable, Equatable {
     /// Before the banner, for who is not known; 0: none.
     var greetWaitSeconds = 0.0
     /// Whose LMTP is taken, besides this machine's.

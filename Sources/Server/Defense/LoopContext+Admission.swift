@@ -11,7 +11,7 @@ extension LoopContext {
     func admit(_ c: Connection, _ origin: ClientOrigin, _ listener: ListenerContext) -> (any ConnectionDriver)? {
         let client = origin.address
         let defense = services.defense
-        let mayRelay = origin.isKnown && services.relayNetworks.contains { $0.contains(client?.bytes ?? []) }
+        let mayRelay = origin.isKnown && settings.mayRelay(client?.bytes ?? [])
         let isFrontEnd = listener.label == .lmtp
         if isFrontEnd, !defense.settings.current.isFrontEnd(client) {
             services.metrics.connections.add(listener.label, .frontEnd)

@@ -20,7 +20,7 @@ extension SMTPConnection {
     var greetWait: Double? {
         let wait = loop.services.defense.settings.current.greetWaitSeconds
         guard wait > 0, !listener.implicitTLS, client != nil, !isKnownClient,
-            !loop.services.relayNetworks.contains(where: { $0.contains(peerAddress) }),
+            !settings.mayRelay(peerAddress),
             !loop.services.defense.pressure.state.sheds(.hold, known: false)
         else { return nil }
         return wait

@@ -19,7 +19,7 @@ extension SMTPConnection {
         attempt.score = score
         let answer = loop.services.defense.greylist.decide(attempt, rules, now: loop.reactor.wall)
         guard var event = answer.event(recipient: address.wire, afterMicroseconds: 0) else { return nil }
-        if !loop.services.auth.isEnabled { event.detail += GreylistDecision.networkOnly }
+        if !settings.auth.isEnabled { event.detail += GreylistDecision.networkOnly }
         var figures = DefenseFigures.Greylist(
             answer.decision, identity: answer.key?.identity ?? [], sender: sender)
         figures.proven = proven ?? []
@@ -40,7 +40,9 @@ extension SMTPConnection {
             let address = recipient.address
             // RFC 5321 §4.5.1
             if RecipientCase.isPostmaster(address) { continue }
-            guard let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn else { continue }
+            guard let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn else {
+                continue
+            }
             guard
                 let reply = deferral(
                     of: address, rules, score: defense.scores[address.domain], proven, message: message.id)

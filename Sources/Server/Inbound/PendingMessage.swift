@@ -115,8 +115,8 @@ final class RecordDraft: Sendable {
     init(_ record: DecisionRecord) { self.record = record }
 }
 
-/// How mail from elsewhere is checked; the same for all loops.
-struct AuthSettings: Sendable {
+/// How mail from elsewhere is checked; the same for all loops, one for each message.
+struct AuthSettings: Sendable, Equatable {
     /// Off: nothing is asked, nothing is decided, no field is added.
     var isEnabled = true
     var mode = DMARCMode.rfc9989

@@ -17,7 +17,7 @@ extension SMTPConnection {
 
     private var isClientOfOurs: Bool {
         session.authenticatedIdentity != nil
-            || isKnownByAddress && loop.services.relayNetworks.contains { $0.contains(peerAddress) }
+            || isKnownByAddress && settings.mayRelay(peerAddress)
     }
 
     /// At MAIL: who the client is can be asked from here on.
@@ -34,19 +34,19 @@ extension SMTPConnection {
             return
         }
         body.purpose = isFrontEnd ? .keep : .check
-        guard !isFrontEnd, loop.services.auth.isEnabled, let ip = client else { return }
+        guard !isFrontEnd, settings.auth.isEnabled, let ip = client else { return }
         inquirySerial &+= 1
         let helo = session.heloName
         if let last = lastClient, last.helo == helo, last.sender == sender,
             loop.reactor.now.seconds(since: last.at) < CheckedClient.secondsMax
         {
             inquiry = Inquiry(
-                serial: inquirySerial, client: last.client, dice: dice, limits: loop.services.auth.limits,
+                serial: inquirySerial, client: last.client, dice: dice, limits: settings.auth.limits,
                 facts: last.facts)
             return
         }
         let current = Inquiry(
-            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: loop.services.auth.limits)
+            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: settings.auth.limits)
         current.learn(likely: loop.plans.client(peerAddress, helo, sender), memo: loop.memo, now: loop.reactor.now)
         inquiry = current
         prepare()
@@ -66,7 +66,7 @@ extension SMTPConnection {
         guard inquiry == nil, !isOwnMail, let ip = client else { return }
         inquirySerial &+= 1
         inquiry = Inquiry(
-            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: loop.services.auth.limits,
+            serial: inquirySerial, client: clientCheck(ip), dice: dice, limits: settings.auth.limits,
             judges: false)
     }
 
@@ -111,8 +111,8 @@ extension SMTPConnection {
     ) -> MessageCheck {
         MessageCheck(
             client: inquiry.client, dkim: header.dkim, arc: header.arc, bodyHashes: hashes, author: header.author,
-            now: UInt64(clamping: loop.reactor.wall.seconds), mode: loop.services.auth.mode, dice: inquiry.dice,
-            looksUpIndicators: loop.services.auth.looksUpIndicators)
+            now: UInt64(clamping: loop.reactor.wall.seconds), mode: settings.auth.mode, dice: inquiry.dice,
+            looksUpIndicators: settings.auth.looksUpIndicators)
     }
 
     /// The check of the complete message; nil when nothing is checked.

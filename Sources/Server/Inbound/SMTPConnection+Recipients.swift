@@ -183,7 +183,7 @@ extension SMTPConnection {
     /// What SPF came to for the client; nil while it is being asked. Where mail is not checked nothing is asked: DNS may be
     /// out of reach, and each first recipient would wait for it.
     private func clientResults() -> (known: MessageCheck.Client.Results?, Void)? {
-        guard loop.services.auth.isEnabled else { return (nil, ()) }
+        guard settings.auth.isEnabled else { return (nil, ()) }
         ensureInquiry()
         guard let current = inquiry else { return (nil, ()) }
         if let known = current.client.known { return (known, ()) }

@@ -27,7 +27,7 @@ extension SMTPConnection {
         out.evidence = knownOfClient
         out.failures = defense.takeFailures()
         out.policyFacts = Disposition.Facts(clientIsTrusted: message.check == nil)
-        out.dmarcMode = Array(loop.services.auth.mode.rawValue.utf8)
+        out.dmarcMode = Array(settings.auth.mode.rawValue.utf8)
         out.verdicts = decision.entries.map { entry in
             DecisionRecord.Verdict(
                 domain: entry.domain, policy: policy(entry.domain) ?? DomainPolicy(), entry.disposition)

@@ -90,7 +90,7 @@ extension SMTPConnection {
     /// a server without DNS would take no mail at all.
     func policy(_ domain: [UInt8]) -> DomainPolicy? {
         let own = directory.policy(ofDomain: domain)
-        guard loop.services.auth.isEnabled, !loop.services.dnsHasAnswered() else { return own }
+        guard settings.auth.isEnabled, !loop.services.dnsHasAnswered() else { return own }
         var relaxed = own ?? DomainPolicy()
         relaxed.dmarcTemporary = .accept
         return relaxed
@@ -248,7 +248,7 @@ extension SMTPConnection {
         let reverse = results.iprev.flatMap { $0.result == .pass ? $0.name : nil }
         Received(
             peer: session.peer, reverseName: reverse, hostname: loop.services.hostname,
-            software: listener.session.software, id: message.id, date: wall
+            software: settings.session(of: listener).software, id: message.id, date: wall
         ).append(for: message.envelope, to: &out)
         return out
     }

@@ -57,7 +57,7 @@ final class ClientNameLookup {
 extension SMTPConnection {
     func startNaming() {
         guard clientName == nil, let client else { return }
-        clientName = ClientNameLookup(client, loop.services.auth.limits)
+        clientName = ClientNameLookup(client, settings.auth.limits)
         pursueName()
     }
 

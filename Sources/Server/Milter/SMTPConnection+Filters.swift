@@ -21,7 +21,7 @@ extension SMTPConnection {
         return made
     }
 
-    var filterServers: [MilterServer] { loop.services.defense.settings.current.milters[listener.session.kind] ?? [] }
+    var filterServers: [MilterServer] { loop.services.defense.settings.current.milters[listener.kind] ?? [] }
 
     var filterFacts: MilterConnectFacts {
         var out = MilterConnectFacts()

@@ -38,7 +38,8 @@ final class DeliveryService: Sendable {
         factory.forwarding = forwarding
         notices = DeliveryNotices(factory: factory, directory: parts.directory, log: log)
         var options = STSPolicyService.Options()
-        options.access = configuration.fetchAccess
+        let settings = DeliverySettings(configuration)
+        options.access = settings.fetch
         options.note = { DeliveryLog.policy($0, log) }
         policies = STSPolicyService(
             resolver: parts.resolver, storage: StoredPolicies(gateway: parts.gateway, log: log), options: options,
@@ -50,39 +51,28 @@ final class DeliveryService: Sendable {
         let owner = random.bytes(7).reduce(Int64(0)) { $0 << 8 | Int64($1) } | 1
         scheduler = QueueScheduler(
             owner: LeaseOwner(rawValue: owner), gateway: parts.gateway,
-            configuration: configuration.schedulerConfiguration)
+            configuration: settings.scheduler)
         let scheduler = scheduler
+        let workerOptions = try settings.workerOptions(helloName: factory.hostname)
         do throws(IOError) {
             workers = try DeliveryWorkerGroup.start(
-                count: configuration.delivery.queueWorkers, options: try Self.options(configuration), planner: planner,
+                count: configuration.delivery.queueWorkers, options: workerOptions, planner: planner,
                 gateway: parts.gateway, observer: parts.metrics.delivery, report: { scheduler.report($0) })
         } catch {
             throw StartupError.unavailable("delivery workers: \(error)")
         }
         scheduler.start(
-            rules: Self.rules(configuration, parts, notices),
+            rules: Self.rules(settings, parts, notices),
             workers: workers.handles.map { handle in { handle.submit($0) } },
             observer: QueueObserver(metrics: parts.metrics.queue, log: log))
     }
 
-    private static func options(_ configuration: Configuration) throws(IOError) -> DeliveryWorkerOptions {
-        do {
-            return try configuration.workerOptions()
-        } catch {
-            throw IOError("\(error)", EINVAL)
-        }
-    }
-
-    private static func rules(_ configuration: Configuration, _ parts: Parts, _ notices: DeliveryNotices)
-        -> OutcomeRules
+    private static func rules(_ settings: DeliverySettings, _ parts: Parts, _ notices: DeliveryNotices) -> OutcomeRules
     {
-        let schedule = configuration.retrySchedule
         let ledger = parts.ledger
         let log = parts.log
         return OutcomeRules(
-            retrySeconds: { attempts, random in schedule.seconds(afterAttempts: attempts, random: random) },
-            maxAgeSeconds: Double(configuration.delivery.maxAgeSeconds),
-            delayWarningSeconds: Double(configuration.delivery.delayWarningSeconds),
+            settings.times,
             notice: { (notice, session) throws(StoreError) in try notices.make(notice, session) },
             remember: { attempts in
                 for attempt in attempts {
@@ -116,9 +106,25 @@ final class DeliveryService: Sendable {
     /// A scheduler that needs longer is too busy to be asked.
     private static let statusSeconds = 2.0
 
-    func reload(_ configuration: Configuration) throws {
-        planner.update(try configuration.startRules())
-        scheduler.configure(configuration.schedulerConfiguration)
+    /// What a reload needs of files; nothing has changed yet.
+    struct Prepared {
+        fileprivate let rules: DeliveryRules
+        fileprivate let workers: DeliveryWorkerOptions
+    }
+
+    func prepare(_ configuration: Configuration, _ settings: DeliverySettings) throws(StartupError) -> Prepared {
+        Prepared(
+            rules: try configuration.startRules(),
+            workers: try settings.workerOptions(helloName: Array(configuration.hostname.utf8)))
+    }
+
+    /// Called by the main thread only; may block.
+    func follow(_ settings: DeliverySettings, _ prepared: Prepared) {
+        planner.update(prepared.rules)
+        policies.configure(settings.fetch)
+        scheduler.configure(settings.scheduler, settings.times)
+        // Last: they look destinations up anew.
+        workers.configure(prepared.workers)
     }
 
     /// Transactions under way may end; everything else is given back to the queue. The store must still run.

@@ -7,6 +7,58 @@ import Policy
 import Protocols
 import Reactor
 
+/// What delivery follows of the configuration; a reload makes a new one.
+struct DeliverySettings: Sendable, Equatable {
+    let routes: [Configuration.Route]
+    let port: Int
+    let scheduler: SchedulerConfiguration
+    let schedule: RetrySchedule
+    let delayWarningSeconds: Int
+    let sourceIPv4: IPAddress?
+    let sourceIPv6: IPAddress?
+    let rootsPath: String?
+    let fetch: FetchAccess
+
+    init(_ configuration: Configuration) {
+        let delivery = configuration.delivery
+        routes = delivery.routes
+        port = delivery.port
+        scheduler = configuration.schedulerConfiguration
+        schedule = RetrySchedule(
+            intervalSeconds: delivery.retryIntervalSeconds, maxAgeSeconds: delivery.maxAgeSeconds)
+        delayWarningSeconds = delivery.delayWarningSeconds
+        let sources = delivery.localAddresses.compactMap { IPAddress($0) }
+        sourceIPv4 = sources.first { $0.isIPv4 }
+        sourceIPv6 = sources.first { !$0.isIPv4 }
+        rootsPath = delivery.caFile.isEmpty ? nil : delivery.caFile
+        fetch = configuration.fetchAccess
+    }
+
+    var times: OutcomeRules.Times {
+        let schedule = schedule
+        return OutcomeRules.Times(
+            maxAgeSeconds: Double(schedule.maxAgeSeconds), delayWarningSeconds: Double(delayWarningSeconds)
+        ) { attempts, random in
+            schedule.seconds(afterAttempts: attempts, random: random)
+        }
+    }
+
+    /// Reads the roots.
+    func workerOptions(helloName: [UInt8]) throws(StartupError) -> DeliveryWorkerOptions {
+        let tls: TLSContext
+        do {
+            tls = try TLSContext(client: TLSClientOptions.outbound(rootsPath: rootsPath))
+        } catch {
+            throw .configuration("delivery.ca_file: \(error)")
+        }
+        var out = DeliveryWorkerOptions(helloName: helloName, tls: tls)
+        out.rootsPath = rootsPath
+        out.sourceIPv4 = sourceIPv4
+        out.sourceIPv6 = sourceIPv6
+        return out
+    }
+}
+
 /// The configuration as delivery wants it.
 extension Configuration {
     /// `deliveryRules`, with what is wrong said as at every start.
@@ -16,21 +68,6 @@ extension Configuration {
         } catch {
             throw .configuration("\(error)")
         }
-    }
-
-    func workerOptions() throws -> DeliveryWorkerOptions {
-        let roots = delivery.caFile.isEmpty ? nil : delivery.caFile
-        let tls: TLSContext
-        do {
-            tls = try TLSContext(client: TLSClientOptions.outbound(rootsPath: roots))
-        } catch {
-            throw StartupError.configuration("delivery.ca_file: \(error)")
-        }
-        var out = DeliveryWorkerOptions(helloName: Array(hostname.utf8), tls: tls)
-        let sources = delivery.localAddresses.compactMap { IPAddress($0) }
-        out.sourceIPv4 = sources.first { $0.isIPv4 }
-        out.sourceIPv6 = sources.first { !$0.isIPv4 }
-        return out
     }
 
     var schedulerConfiguration: SchedulerConfiguration {
@@ -48,9 +85,5 @@ extension Configuration {
         out.rootsFile = delivery.caFile.isEmpty ? nil : delivery.caFile
         out.allowsLocalAddresses = mtaSTS.allowPrivate
         return out
-    }
-
-    var retrySchedule: RetrySchedule {
-        RetrySchedule(intervalSeconds: delivery.retryIntervalSeconds, maxAgeSeconds: delivery.maxAgeSeconds)
     }
 }

@@ -53,7 +53,7 @@ extension SMTPConnection {
         var trace: [UInt8] = []
         Received(
             peer: session.peer, reverseName: nil, hostname: loop.services.hostname,
-            software: listener.session.software, id: id, date: wall
+            software: settings.session(of: listener).software, id: id, date: wall
         ).append(for: envelope, to: &trace)
         var origin = EnvelopeRecord(envelope, peer: peer)
         origin.isSenderProven = isOwnMail

@@ -57,8 +57,9 @@ package final class PressureMonitor: Sendable {
         running.join()
     }
 
-    /// From the next look on.
-    package func update(_ settings: PressureSettings) { _ = inbox.post(.settings(settings)) }
+    /// From the next look on. False: its inbox is full, which a reload reports.
+    @discardableResult
+    package func update(_ settings: PressureSettings) -> Bool { inbox.post(.settings(settings)) }
 
     // MARK: Asking
 

@@ -1,0 +1,43 @@
+import Base
+
+/// What a reload did: the keys that changed, and which of them took effect.
+package struct ReloadReport: Sendable, Equatable {
+    /// In force now.
+    package var applied: [String] = []
+    /// Read and checked, but in force only after a restart; the server goes on with what it was started with.
+    package var waiting: [String] = []
+    /// Why the new configuration was refused and the old one stays; nil: it was not.
+    package var problem: String?
+    package var status = ExitStatus.success
+
+    package init(_ changes: [(key: String, reloadable: Bool)]) {
+        applied = changes.filter(\.reloadable).map(\.key)
+        waiting = changes.filter { !$0.reloadable }.map(\.key)
+    }
+
+    /// `status` nil: the configuration is at fault.
+    package init(refused problem: String, status: Int32? = nil) {
+        self.problem = problem
+        self.status = status ?? ExitStatus.configuration
+    }
+
+    package func answer(_ format: ControlFormat) -> ControlAnswer {
+        if let problem { return .failed("\(problem)\nthe old configuration stays in force", status) }
+        switch format {
+        case .text: return ControlAnswer(output: Array(text.utf8))
+        case .json:
+            let value = JSONValue.object([
+                JSONMember("applied", .array(applied.map { .text($0) })),
+                JSONMember("need_restart", .array(waiting.map { .text($0) })),
+            ])
+            return ControlAnswer(output: value.bytes + [ASCII.lf])
+        }
+    }
+
+    private var text: String {
+        var out = ""
+        for key in applied { out += "in force:      \(key)\n" }
+        for key in waiting { out += "needs restart: \(key)\n" }
+        return out.isEmpty ? "reloaded; no setting has changed\n" : "reloaded\n" + out
+    }
+}
