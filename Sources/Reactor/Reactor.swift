@@ -5,7 +5,8 @@ import Handoff
 /// The event loop. One thread owns one reactor and runs `while running { turn() }`; everything it hands out belongs to that
 /// thread too. Other threads speak to it through `handle` only.
 ///
-/// A turn, in this order: wait, socket events, mailbox, timers, kept input, one flush per connection, deferred closes.
+/// A turn, in this order: wait, socket events, mailbox, timers, kept input, one flush per connection, what was left for
+/// after it, deferred closes.
 /// Nothing is freed inside a callback.
 package final class Reactor {
     package let limits: ReactorLimits
@@ -33,6 +34,7 @@ package final class Reactor {
     /// Connections to flush and to watch anew at the end of the turn.
     private var dirty: [Connection] = []
     var offers: [Connection] = []
+    private var afterwards: [(Reactor) -> Void] = []
     var closings: [Connection] = []
     var livePairs: [Token] = []
     var sweepArmed = false
@@ -77,6 +79,7 @@ package final class Reactor {
 
     /// Closes every connection with `.stopping`, and the listeners.
     package func shutDown() {
+        runAfterwards()
         stopListening()
         for c in connections.values { c.close(.stopping) }
         while !closings.isEmpty { closeMarked() }
@@ -93,6 +96,7 @@ package final class Reactor {
         fireTimers()
         offerKept()
         flushDirty()
+        if !afterwards.isEmpty { runAfterwards() }
         if !closings.isEmpty { closeMarked() }
         finishTurn(start, count)
     }
@@ -107,7 +111,9 @@ package final class Reactor {
 
     /// 0 with work at hand, -1 with no timer armed.
     private func waitMilliseconds() -> Int32 {
-        if !dirty.isEmpty || !offers.isEmpty || !closings.isEmpty || handle.isStopping { return 0 }
+        if !dirty.isEmpty || !offers.isEmpty || !afterwards.isEmpty || !closings.isEmpty || handle.isStopping {
+            return 0
+        }
         guard let look = timers.nextLook() else { return -1 }
         let current = time.monotonic()
         guard look > current else { return 0 }
@@ -133,6 +139,21 @@ package final class Reactor {
             statistics.jobs &+= 1
             budget -= 1
         }
+    }
+
+    /// Later in this turn, when its replies are out: for what a peer that waits for one need not wait for. As many as the
+    /// turn has events and jobs.
+    package func afterFlush(_ job: @escaping (Reactor) -> Void) { afterwards.append(job) }
+
+    private func runAfterwards() {
+        let jobs = afterwards
+        afterwards.removeAll(keepingCapacity: true)
+        for job in jobs {
+            job(self)
+            InProgress.end()
+        }
+        // What they had to say goes out with the turn too.
+        flushDirty()
     }
 
     /// A driver that asks for its input again while being offered it is served a few times, then next turn.

@@ -167,6 +167,24 @@ import Testing
         order = box.values
         #expect(order == [1, 2])
     }
+
+    /// What is left for after the flush comes behind every job of the turn, in order, and still in that turn.
+    @Test func whatWaitsForTheFlushEndsTheTurn() throws {
+        let reactor = try realReactor()
+        let box = Box()
+        #expect(reactor.handle.post { $0.afterFlush { _ in box.values.append(3) } })
+        #expect(reactor.handle.post { _ in box.values.append(1) })
+        #expect(
+            reactor.handle.post {
+                box.values.append(2)
+                $0.afterFlush { _ in box.values.append(4) }
+            })
+        reactor.turn()
+        #expect(box.values == [1, 2, 3, 4])
+        #expect(reactor.handle.post { _ in box.values.append(5) })
+        reactor.turn()
+        #expect(box.values == [1, 2, 3, 4, 5])
+    }
 }
 
 /// Touched on one thread only, in tests.

@@ -41,6 +41,8 @@ struct InboundBody: BodySink {
     let ownNames: [[UInt8]]
     /// What is done with the next message.
     var purpose = Purpose.pass
+    /// Whether the next message's signatures and author are wanted.
+    var isJudged = true
     /// The envelope sender of the next message: with its header it names the message.
     var sender: [UInt8] = []
     let poison: PoisonService?
@@ -257,7 +259,7 @@ struct InboundBody: BodySink {
         if case .keep = purpose {
             found = InboundHeader(own: Array(whole[..<end]))
         } else {
-            found = InboundHeader(Array(whole[..<end]), claiming: ownNames)
+            found = InboundHeader(Array(whole[..<end]), claiming: ownNames, isJudged: isJudged)
         }
         // Fields beyond the bound are not seen, so nothing could be said of them.
         guard found.index.fields.count < HeaderIndex.fieldsMax else {

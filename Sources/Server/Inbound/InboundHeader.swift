@@ -18,13 +18,14 @@ final class InboundHeader: Sendable {
 
     static let absent = InboundHeader([], claiming: [])
 
-    /// Mail from elsewhere.
-    init(_ bytes: [UInt8], claiming ids: [[UInt8]]) {
+    /// Mail from elsewhere. `isJudged` false: its signatures and its author are not looked at.
+    init(_ bytes: [UInt8], claiming ids: [[UInt8]], isJudged: Bool = true) {
         let index = HeaderIndex(bytes)
         self.index = index
-        dkim = DKIMFields(index)
-        arc = ARCFields(index)
-        author = Self.author(index)
+        let judged = isJudged ? index : HeaderIndex([])
+        dkim = DKIMFields(judged)
+        arc = ARCFields(judged)
+        author = isJudged ? Self.author(index) : .problem(.missing, domains: [])
         bodyStart = index.bodyStart
         messageID = index.places(of: Self.messageIDName).first.map { Self.trimmed(index.value(of: $0)) } ?? []
         // RFC 8601 §5: what a stranger says in our name is not let through.

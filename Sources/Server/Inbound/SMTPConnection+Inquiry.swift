@@ -34,7 +34,8 @@ extension SMTPConnection {
             return
         }
         body.purpose = isFrontEnd ? .keep : .check
-        guard !isFrontEnd, settings.auth.isEnabled, let ip = client else { return }
+        body.isJudged = !isFrontEnd && settings.auth.isEnabled && client != nil
+        guard body.isJudged, let ip = client else { return }
         inquirySerial &+= 1
         let helo = session.heloName
         if let last = lastClient, last.helo == helo, last.sender == sender,

@@ -211,7 +211,8 @@ extension SMTPConnection {
             if isStored, !request.reports.isEmpty { services.metrics.queue.notices.add(.delivered) }
             // One slot is free for each session's only question to the store: the mailbox outnumbers the connections.
             let delivered = handle.post { reactor in
-                services.settle(accepted, result, now: reactor.now)
+                // The client first: what is told of its message can wait for the end of the turn.
+                reactor.afterFlush { services.settle(accepted, result, now: $0.now) }
                 SMTPConnection.on(reactor, token)?.stored(ticket, accepted.id, result)
             }
             if !delivered { services.metrics.mailboxFull.add(.reactor) }
