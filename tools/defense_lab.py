@@ -287,7 +287,7 @@ class Server:
             time.sleep(0.02)
         said = self.log_since(at).decode(errors="replace")
         words = ", ".join(f"{k.replace('__', '.')}={json.dumps(v)}" for k, v in settings.items())
-        self.expect(self.metric("martlet_config_reloads_total", result="refused") == 0 and "restart" not in said,
+        self.expect(self.metric("martlet_config_reloads_total", result="refused") == 0 and "setting_needs_restart" not in said,
                     f"SIGHUP takes {words}", said.strip()[-400:])
 
     def operate(self, what, verb, *arguments):

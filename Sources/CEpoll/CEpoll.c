@@ -64,4 +64,5 @@ void mt_trim_heap(void) {
     mallopt(M_TRIM_THRESHOLD, 4 << 20);
     malloc_trim(0);
 }
+void mt_keep_heap(int keep) { mallopt(M_TRIM_THRESHOLD, keep); }
 size_t mt_heap_free(void) { return mallinfo2().fordblks; }

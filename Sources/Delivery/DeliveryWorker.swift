@@ -15,7 +15,10 @@ final class DeliveryWorker {
     let cache: ConnectionCache
     /// Dot-stuffed octets on their way into a connection; one for all, its storage is kept.
     var scratch: [UInt8] = []
+    /// By the rules in force; those asked for are in `asked` too.
     private var plans: [PlanQuestion: KnownPlan] = [:]
+    /// Plans the planner has not answered yet, by number; some by rules that were replaced.
+    private var asked: [Int: KnownPlan] = [:]
     /// Jobs whose body is being read or that are being planned, by number: answers find them here.
     private var awaited: [Int: OutboundJob] = [:]
     private var nextNumber = 0
@@ -59,7 +62,7 @@ final class DeliveryWorker {
             options.sourceIPv4 == self.options.sourceIPv4 && options.sourceIPv6 == self.options.sourceIPv6
             && options.rootsPath == self.options.rootsPath
         parts.options = options
-        plans = plans.filter { $0.value.verdict == nil }
+        plans = [:]
         guard !isAlike else { return }
         optionsSerial += 1
         cache.forEachIdle { $0.quit() }
@@ -158,13 +161,18 @@ final class DeliveryWorker {
         let known = KnownPlan(question)
         known.waiting = [run]
         plans[question] = known
+        nextNumber += 1
+        let number = nextNumber
+        asked[number] = known
         reactor.after(options.planSeconds) { [weak self, weak known] in
             guard let self, let known else { return }
             planned(known, Self.planTimeout)
         }
         let began = reactor.now
         parts.planner.plan(question, reactor) { reactor, verdict in
-            guard let worker = DeliveryWorker.of(reactor), let known = worker.plans[question] else { return }
+            guard let worker = DeliveryWorker.of(reactor), let known = worker.asked.removeValue(forKey: number) else {
+                return
+            }
             worker.parts.observer.stageTook(.plan, seconds: reactor.now.seconds(since: began))
             worker.planned(known, verdict)
         }
@@ -364,7 +372,7 @@ final class DeliveryWorker {
         isStopping = true
         var waiting = cache.takeWaiting() + starved
         starved = []
-        for known in plans.values {
+        for known in asked.values {
             waiting += known.waiting
             known.waiting = []
         }

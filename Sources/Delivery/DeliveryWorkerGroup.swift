@@ -34,12 +34,11 @@ package final class DeliveryWorkerGroup: Sendable {
     }
 
     /// New connections are made by `options`; those made before are given no more work. Bounds (jobs, connections) stay as
-    /// they were at the start. May block.
-    package func configure(_ options: DeliveryWorkerOptions) {
-        for handle in handles {
-            while !handle.reactor.post({ DeliveryWorker.of($0)?.configure(options) }) {
-                guard !handle.isClosed else { break }
-                sched_yield()
+    /// they were at the start. May block. False: a worker does not take it.
+    package func configure(_ options: DeliveryWorkerOptions) -> Bool {
+        handles.allSatisfy { handle in
+            Patience.insist {
+                handle.isClosed || handle.reactor.post { DeliveryWorker.of($0)?.configure(options) }
             }
         }
     }

@@ -73,8 +73,10 @@ package final class QueueScheduler: Sendable {
     }
 
     /// Other limits and times hold from the scheduler's next turn on. It is no hint: waits for a place. May block.
-    package func configure(_ configuration: SchedulerConfiguration, _ times: OutcomeRules.Times) {
-        while !inbox.post(.configure(configuration, times)) { sched_yield() }
+    /// False: the thread does not take it.
+    @discardableResult
+    package func configure(_ configuration: SchedulerConfiguration, _ times: OutcomeRules.Times) -> Bool {
+        Patience.insist { inbox.post(.configure(configuration, times)) }
     }
 
     /// The answer comes on the scheduler's thread. False: it is too busy to tell.

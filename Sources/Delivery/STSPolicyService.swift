@@ -67,9 +67,9 @@ package final class STSPolicyService: Sendable {
         return true
     }
 
-    /// Fetches that begin from here on go by `access`. May block.
-    package func configure(_ access: FetchAccess) {
-        while !shared.inbox.post(.access(access)) { sched_yield() }
+    /// Fetches that begin from here on go by `access`. May block. False: the thread does not take it.
+    package func configure(_ access: FetchAccess) -> Bool {
+        Patience.insist { shared.inbox.post(.access(access)) }
     }
 
     /// Ends the service's thread; a fetch under way ends by itself. Replies still owed tell what is cached.

@@ -437,6 +437,11 @@ extension SchedulerCore {
 
     private func look(_ site: [UInt8], _ sweep: Sweep) {
         let rules = recorder.rules
+        if sweep == .delayed, rules.delayWarningSeconds <= 0 {
+            // A reload turned the notices off: what would be found has nothing to be told, and would be found for ever.
+            troubles[site]?.sweep = nil
+            return
+        }
         let expired = Self.lowestID(at: wall, minus: rules.maxAgeSeconds)
         let warned = sweep == .delayed ? Self.lowestID(at: wall, minus: rules.delayWarningSeconds) : expired
         let (shared, wall) = (shared, wall)

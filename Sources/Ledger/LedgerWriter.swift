@@ -40,9 +40,10 @@ package final class LedgerWriter: Sendable {
         if !inbox.post(.record(bytes)) { observer?.dropped(records: 1) }
     }
 
-    /// The bounds from now on; what is beyond them goes at once. May block.
-    package func configure(_ limits: LedgerLimits) {
-        while !isStopping.load(ordering: .acquiring), !inbox.post(.limits(limits)) { sched_yield() }
+    /// The bounds from now on; what is beyond them goes at once. May block. False: the thread does not take it.
+    @discardableResult
+    package func configure(_ limits: LedgerLimits) -> Bool {
+        Patience.insist { isStopping.load(ordering: .acquiring) || inbox.post(.limits(limits)) }
     }
 
     /// What was handed over before is written; returns when the thread has ended. Later records are lost.

@@ -15,7 +15,7 @@ package enum Application {
     package static let version = "0.1.0"
 
     /// Free memory at the top of the heap that is not given back to the system.
-    private static let heapKept: Int32 = 64 << 20
+    static let heapKept: Int32 = 64 << 20
 
     // sysexits(3)
     private static let unavailable: Int32 = 69

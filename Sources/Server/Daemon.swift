@@ -305,11 +305,14 @@ final class Daemon {
         do {
             let fresh = try loaded.reloaded()
             let changes = loaded.changes(to: fresh)
-            let next = loaded.followed(by: fresh)
+            let next = try loaded.followed(by: fresh)
             let live = LiveSettings(next.configuration)
             let tls = try listeners.prepareTLS(next.configuration)
             let delivery = try self.delivery.prepare(next.configuration, live.delivery)
-            follow(live, tls, delivery)
+            let deaf = follow(live, tls, delivery)
+            if !deaf.isEmpty {
+                log.error("reload_incomplete") { $0.add("reason", "not reached: " + deaf.joined(separator: ", ")) }
+            }
             certificateFiles.follow(next.configuration)
             loaded = next
             metrics.configReloads.add(.applied)
@@ -323,18 +326,22 @@ final class Daemon {
         }
     }
 
-    /// Nothing in here can fail: it is all or nothing.
-    private func follow(_ live: LiveSettings, _ tls: [Bool: TLSContext], _ delivery: DeliveryService.Prepared) {
+    /// Nothing in here can be refused: it is all or nothing. The parts whose threads take nothing any more.
+    private func follow(
+        _ live: LiveSettings, _ tls: [Bool: TLSContext], _ delivery: DeliveryService.Prepared
+    ) -> [String] {
         listeners.publish(tls)
-        self.delivery.follow(live.delivery, delivery)
-        defense.follow(live)
-        for loop in loops {
-            while !loop.handle.post({ LoopContext.of($0)?.follow(live.loop) }) { sched_yield() }
+        var deaf = self.delivery.follow(live.delivery, delivery)
+        if !defense.follow(live) { deaf.append("pressure") }
+        for (index, loop) in loops.enumerated() {
+            let isTold = Patience.insist { loop.handle.post { LoopContext.of($0)?.follow(live.loop) } }
+            if !isTold { deaf.append("reactor \(index)") }
         }
         store.setDiskFreeMin(live.diskFreeMin)
-        ledger?.configure(live.ledger)
+        if ledger?.configure(live.ledger) == false { deaf.append("ledger") }
         log.level = live.logLevel
         log.format = live.logFormat
+        return deaf
     }
 
     private func logReload(_ report: ReloadReport) {
@@ -350,6 +357,7 @@ final class Daemon {
     /// `interrupted` says so.
     func drain(until interrupted: () -> Bool) {
         log.notice("draining")
+        reloads.close()
         ServiceManager.notify("STOPPING=1")
         health.setDraining()
         for loop in loops {

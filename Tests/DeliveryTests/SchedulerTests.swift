@@ -462,6 +462,40 @@ private final class Bench {
         #expect(bench.rows().filter { $0.site == b("z.example") }.isEmpty)
     }
 
+    /// A reload turns the notices off while rows are looked for that have to be told of.
+    @Test func aSweepEndsWhenItsNoticesAreTurnedOff() throws {
+        let bench = Bench(maxAge: 5_000, warning: 1_000) {
+            $0.windowStart = 1
+            $0.windowMax = 1
+            $0.pauseSecondsMin = 300
+            $0.pauseSecondsMax = 300
+        }
+        let site = b("z.example")
+        bench.settle()
+        // More than a sweep takes at once.
+        for n in 0..<300 { bench.accept(["p\(n)@z.example"]) }
+        bench.time.advance(seconds: 1_100)
+        bench.scheduler.report(
+            JobReport(
+                job: try #require(bench.jobs.first), results: [.failed(Bench.dead)], attempts: [],
+                site: .unreachable(Bench.dead)))
+        var turns = 0
+        while bench.core.troubles[site]?.sweep != .delayed, turns < 100 {
+            _ = bench.core.turn()
+            if bench.core.troubles[site]?.sweep != .delayed { _ = bench.store.turn() }
+            turns += 1
+        }
+        try #require(bench.core.troubles[site]?.sweep == .delayed)
+        bench.scheduler.configure(
+            SchedulerConfiguration(), OutcomeRules.Times(maxAgeSeconds: 5_000, delayWarningSeconds: 0) { _, _ in 60 })
+        for _ in 0..<200 {
+            _ = bench.core.turn()
+            _ = bench.store.turn()
+        }
+        #expect(bench.core.troubles[site]?.sweep == nil)
+        #expect(bench.core.sweepsWaiting.isEmpty)
+    }
+
     @Test func aHeldDestinationGetsNothingUntilItIsReleased() throws {
         let bench = Bench()
         bench.settle()

@@ -64,6 +64,23 @@ import Testing
         #expect(bench.planner.asked.load(ordering: .relaxed) == 1)
     }
 
+    /// A plan that was asked for before a reload serves those who waited for it then, and nobody later.
+    @Test func aPlanUnderWayAtAReloadIsNotKept() throws {
+        let bench = try WorkerBench()
+        let (old, new) = (try bench.peer(), try bench.peer())
+        bench.use([bench.host(old)])
+        bench.worker.take(bench.job())
+        bench.worker.configure(bench.worker.options)
+        bench.use([bench.host(new)])
+        bench.worker.take(bench.job())
+        _ = bench.run(2)
+        bench.submit(bench.job())
+        _ = bench.run(3)
+        #expect(bench.planner.asked.load(ordering: .relaxed) == 2)
+        #expect(old.messages.count == 1)
+        #expect(new.messages.count == 2)
+    }
+
     @Test func connectionsEndAfterSoManyMessages() throws {
         let bench = try WorkerBench { $0.messagesPerConnection = 2 }
         let peer = try bench.peer()

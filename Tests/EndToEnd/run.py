@@ -1093,7 +1093,7 @@ def test_logins_and_senders_that_are_refused_are_explained(s):
         explained(s, identifier, "protocol refused: the answer to MAIL", "log in where users submit")
         code, text = c.docmd("AUTH PLAIN " + base64.b64encode(b"\0alice@e2e.test\0wrong").decode())
         assert code == 535 and identifier in text.decode(), text
-        explained(s, identifier, "login refused <alice@e2e.test>", "martlet account password alice@e2e.test")
+        explained(s, identifier, "login refused <alice@e2e.test>", "martlet account passwd alice@e2e.test")
         c.login("alice@e2e.test", PASSWORD)
         code, text = c.docmd("MAIL FROM:<bob@e2e.test>")
         assert code == 553 and identifier in text.decode(), text

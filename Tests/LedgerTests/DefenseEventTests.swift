@@ -152,6 +152,36 @@ struct DefenseEventTests {
         #expect(remedy.contains(words[status] ?? "?"))
     }
 
+    /// People copy these commands into a shell, and a peer chose the address.
+    @Test(arguments: [
+        ("a;reboot@example.org", "account add 'a;reboot@example.org'"),
+        ("a$(id)@example.org", "account add 'a$(id)@example.org'"),
+        ("a'b@example.org", "account add ADDRESS"), ("a`id`@example.org", "account add ADDRESS"),
+        ("--help@example.org", "account add ADDRESS"), ("a\u{1b}[2J@example.org", "account add ADDRESS"),
+        ("é@example.org", "account add ADDRESS"), ("", "account add ADDRESS"),
+        ("a.b+c_d-e=f@example.org", "account add a.b+c_d-e=f@example.org"),
+    ])
+    func whatAPeerSaidIsOneWordOfACommand(address: String, command: String) throws {
+        let event = DefenseEvent(
+            .directory, .refused, subject: Array(address.utf8), detail: "because",
+            reply: Reply(550, EnhancedStatus(5, 1, 1), "no"))
+        let remedy = try #require(Explanation.make([.connection(connection([event], commands: 3))])?.remedies.first)
+        #expect(remedy.contains("`martlet \(command)`"), "\(remedy)")
+    }
+
+    @Test(arguments: ["a b;reboot", "$(id)", "`id`", "-x"])
+    func whatAPeerSaidAfterTheAtIsOneWordToo(domain: String) throws {
+        for control in [DefenseEvent.Control.score, .milter, .tarpit, .directory] {
+            let event = DefenseEvent(
+                control, control == .tarpit ? .slowed : .refused, subject: Array("a@\(domain)".utf8), detail: "because",
+                reply: Reply(550, EnhancedStatus(5, 2, 3), "no"))
+            let remedies = try #require(
+                Explanation.make([.connection(connection([event], commands: 3))]).map(\.remedies))
+            let quoted = domain.contains("`") || domain.hasPrefix("-") ? "DOMAIN" : "'\(domain)'"
+            #expect(remedies.contains { $0.contains("martlet domain set \(quoted) ") }, "\(control): \(remedies)")
+        }
+    }
+
     @Test func aSessionThatIsOpenIsSaidToBe() throws {
         var record = connection([DefenseEvent(.directory, .refused, detail: "no mailbox")], commands: 3)
         record.isOpen = true

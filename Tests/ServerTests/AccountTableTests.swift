@@ -77,10 +77,14 @@ import Testing
         let eve = Self.name("eve@e.example")
         for i in 0..<1_000 { _ = table.message(Self.name("u\(i)@e.example"), now: Self.at(1)) }
         #expect(table.rows(now: Self.at(1)).count <= 64)
-        for _ in 0..<3 { _ = table.message(eve, now: Self.at(4_000)) }
+        for _ in 0..<4 { _ = table.message(eve, now: Self.at(4_000)) }
         // By then the others' hour is over: the newcomers take their places.
         for i in 0..<16 { _ = table.message(Self.name("v\(i)@e.example"), now: Self.at(4_001)) }
         #expect(table.rows(now: Self.at(4_001)).count <= 64)
         #expect(table.message(eve, now: Self.at(4_001)) != .taken)
+        // Nor by any number that have something used up, but were not refused.
+        for i in 0..<1_000 { _ = table.message(Self.name("w\(i)@e.example"), now: Self.at(4_002)) }
+        #expect(table.rows(now: Self.at(4_002)).count <= 64)
+        #expect(table.message(eve, now: Self.at(4_002)) != .taken)
     }
 }

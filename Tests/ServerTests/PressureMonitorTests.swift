@@ -179,6 +179,12 @@ import Testing
         #expect(!isDue(.critical, 5_000, 7))
         #expect(asked == before)
         #expect(isDue(.critical, 121, 8))
+        // A walk that took 50 ms is followed by 5 s without one.
+        trimming.took(second / 20, until: 8 * second)
+        #expect(!isDue(.critical, 121, 12))
+        #expect(isDue(.critical, 121, 13))
+        let kept = [PressureLevel.elevated, .calm, .calm].map { trimming.mayKeep($0) }
+        #expect(kept == [false, true, false])
     }
 
     @Test func nobodyIsSparedWhenTheDiskIsFull() {

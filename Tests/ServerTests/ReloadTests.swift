@@ -16,7 +16,7 @@ import Testing
         let base = key == "tls.mode" ? ["tls.acme.names=mx.example", "tls.acme.agree_to_terms=true"] : []
         let running = try load(base)
         let fresh = try load(base + [example])
-        let next = running.followed(by: fresh)
+        let next = try running.followed(by: fresh)
         #expect(
             (LiveSettings(next.configuration) != LiveSettings(running.configuration)) == setting.reloadable, "\(key)")
         // What only a restart applies stays as it was, and is named again by the next reload.
@@ -25,6 +25,24 @@ import Testing
         #expect(again.map(\.key) == (setting.reloadable ? [] : [key]))
         let text = try #require(ConfigRendering.explain(key, running))
         #expect(text.contains(setting.reloadable ? "by reload" : "at restart"))
+    }
+
+    /// The file may drop a listener and what it needs at once; the server keeps the listener until a restart.
+    @Test func whatOnlyARestartChangesMustGoWithTheRest() throws {
+        let listener = #"{"address":"127.0.0.1:2525","kind":"mx","proxy_protocol":true}"#
+        let running = try load(["smtp.listeners=[\(listener)]", #"smtp.proxy_networks=["192.0.2.0/24"]"#])
+        let fresh = try load([])
+        let error = #expect(throws: ConfigProblems.self) { _ = try running.followed(by: fresh) }
+        #expect("\(try #require(error))".contains("with what only a restart changes, "))
+        #expect("\(try #require(error))".contains("smtp.listeners"))
+    }
+
+    /// A server that drains says so to whoever waits, and to whoever comes later.
+    @Test func nobodyWaitsForAServerThatIsStopping() {
+        let requests = ReloadRequests()
+        requests.close()
+        let answer = requests.hook(.text)
+        #expect(answer.status == ExitStatus.temporary && answer.complaint.contains("the server is stopping"))
     }
 
     @Test func everyKeyHasAnExample() {

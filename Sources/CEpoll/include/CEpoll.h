@@ -214,6 +214,8 @@ static inline int64_t mt_descriptor_limit(void) {
 int64_t mt_descriptor_count(DIR *listing);
 /// Gives free memory inside the heap back to the system.
 void mt_trim_heap(void);
+// After mt_trim_heap: as much as this may stay free at the end of an arena again.
+void mt_keep_heap(int keep);
 // Octets that the heap has and nobody uses, given back or not.
 size_t mt_heap_free(void);
 

@@ -105,7 +105,7 @@ enum DefenseText {
                     + "by itself, and clients known to be good are served first"
             ]
         case .rate:
-            let account = session.user.isEmpty ? "ACCOUNT" : session.user.shownText
+            let account = ShownText.argument(session.user, or: "ACCOUNT")
             return [
                 "if its user did not send that much, somebody else has the password: `martlet account passwd \(account)` "
                     + "sets another, `martlet queue hold --from \(account)` keeps back what still waits",
@@ -128,7 +128,7 @@ enum DefenseText {
     }
 
     private static func domain(_ event: DefenseEvent) -> String {
-        guard let at = event.subject.lastIndex(of: ASCII.at) else { return "DOMAIN" }
-        return Array(event.subject[(at + 1)...]).shownText
+        let at = event.subject.lastIndex(of: ASCII.at)
+        return ShownText.argument(at.map { Array(event.subject[($0 + 1)...]) } ?? [], or: "DOMAIN")
     }
 }

@@ -108,8 +108,12 @@ extension Explanation {
                 "\(host) cannot be reached: check the way to port \(attempt.port == 0 ? 25 : Int(attempt.port)) from here "
                 + "(firewall, IPv6), or wait until it is back"
         case .tls:
-            return "\(host) does not show the TLS that is asked for: `martlet check dane \(host)` and "
-                + "`martlet check mta-sts \(domain)` show what it publishes; its operators have to repair it"
+            let (named, of) = (
+                ShownText.argument(attempt.host.isEmpty ? attempt.destination : attempt.host, or: "HOST"),
+                ShownText.argument(attempt.destination, or: "DOMAIN")
+            )
+            return "\(host) does not show the TLS that is asked for: `martlet check dane \(named)` and "
+                + "`martlet check mta-sts \(of)` show what it publishes; its operators have to repair it"
         case .local: return "the cause is here: \(failure.text.shownText)"
         }
     }

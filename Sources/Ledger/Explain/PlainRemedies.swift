@@ -10,8 +10,8 @@ enum PlainRemedies {
         case .protocol: [dialogue(event)]
         case .login:
             [
-                "who owns the account should look at name and password in the client; `martlet account password "
-                    + "\(shown(event.subject, "ADDRESS"))` sets a new one, `martlet account list` shows what is disabled"
+                "who owns the account should look at name and password in the client; `martlet account passwd "
+                    + "\(ShownText.argument(event.subject, or: "ADDRESS"))` sets a new one, `martlet account list` shows what is disabled"
             ]
         case .store:
             [
@@ -23,13 +23,13 @@ enum PlainRemedies {
     }
 
     private static func directory(_ event: DefenseEvent, _ session: SessionFacts) -> [String] {
-        let address = shown(event.subject, "ADDRESS")
-        let domain =
-            event.subject.lastIndex(of: ASCII.at).map { Array(event.subject[($0 + 1)...]).shownText } ?? "DOMAIN"
+        let address = ShownText.argument(event.subject, or: "ADDRESS")
+        let at = event.subject.lastIndex(of: ASCII.at)
+        let domain = ShownText.argument(at.map { Array(event.subject[($0 + 1)...]) } ?? [], or: "DOMAIN")
         switch event.reply?.enhanced?.shownText ?? "" {
         case "5.1.1":
             return [
-                "the sender should look at the spelling of \(address); `martlet account add \(address)` makes the mailbox, "
+                "the sender should look at the spelling of \(shown(event.subject)); `martlet account add \(address)` makes the mailbox, "
                     + "`martlet alias add \(address) TARGET` leads it elsewhere"
             ]
         case "5.2.1":
@@ -52,7 +52,7 @@ enum PlainRemedies {
         if !session.user.isEmpty {
             return
                 "\(session.user.shownText) may send as the account and its aliases: `martlet alias add "
-                + "\(shown(event.subject, "ADDRESS")) \(session.user.shownText)` makes one"
+                + "\(ShownText.argument(event.subject, or: "ADDRESS")) \(ShownText.argument(session.user, or: "ACCOUNT"))` makes one"
         }
         return
             "if \(domain) is to be served here: `martlet domain add \(domain)`; a user has to log in on the submission "
@@ -81,5 +81,5 @@ enum PlainRemedies {
         }
     }
 
-    private static func shown(_ bytes: [UInt8], _ other: String) -> String { bytes.isEmpty ? other : bytes.shownText }
+    private static func shown(_ bytes: [UInt8]) -> String { bytes.isEmpty ? "the address" : bytes.shownText }
 }

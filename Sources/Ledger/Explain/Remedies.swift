@@ -154,9 +154,9 @@ enum Remedies {
                 guard verdict.rule == .dmarcPolicy, verdict.action != .accept,
                     !verdict.policy.trustedARCSealers.contains(newest.domain)
                 else { return nil }
-                let list = (verdict.policy.trustedARCSealers.map(\.shownText) + [sealer]).joined(separator: ",")
+                let list = words(verdict.policy.trustedARCSealers + [newest.domain])
                 return "the ARC chain is whole and \(sealer) is not trusted; if it is to be: "
-                    + "`martlet domain set \(verdict.domain.shownText) trusted_arc_sealers=\(list)`"
+                    + "`martlet domain set \(words([verdict.domain])) trusted_arc_sealers=\(list)`"
             }
         case .absent, .softfail, .neutral, .policy, .temperror, .permerror: return []
         }
@@ -166,7 +166,7 @@ enum Remedies {
 
     private static func settings(_ verdict: DecisionRecord.Verdict, _ record: DecisionRecord) -> [String] {
         guard verdict.action != .accept else { return [] }
-        let set = "`martlet domain set \(verdict.domain.shownText)"
+        let set = "`martlet domain set \(words([verdict.domain]))"
         switch verdict.rule {
         case .noObjection, .trustedClient, .dmarcPass: return []
         case .brokenFrom:
@@ -177,11 +177,16 @@ enum Remedies {
         case .dmarcPolicy:
             var out = trust(verdict, record)
             if let author = record.results.dmarc?.author, !author.isEmpty {
-                let list = (verdict.policy.dmarcExempt + [author]).map(\.shownText).joined(separator: ",")
+                let list = words(verdict.policy.dmarcExempt + [author])
                 out.append("failures of \(author.shownText) are let pass by \(set) dmarc_exempt=\(list)`")
             }
             return out
         }
+    }
+
+    /// Domains for a command.
+    private static func words(_ domains: [[UInt8]]) -> String {
+        domains.map { ShownText.argument($0, or: "DOMAIN") }.joined(separator: ",")
     }
 
     /// Domains that are proven and could be trusted as forwarders.
@@ -192,9 +197,9 @@ enum Remedies {
             if !proven.contains(signature.domain) { proven.append(signature.domain) }
         }
         return proven.prefix(3).map { domain in
-            let list = (verdict.policy.trustedForwarders + [domain]).map(\.shownText).joined(separator: ",")
+            let list = words(verdict.policy.trustedForwarders + [domain])
             return "if \(domain.shownText) is a forwarder or list you trust: "
-                + "`martlet domain set \(verdict.domain.shownText) trusted_forwarders=\(list)`"
+                + "`martlet domain set \(words([verdict.domain])) trusted_forwarders=\(list)`"
         }
     }
 }

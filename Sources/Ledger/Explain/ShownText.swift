@@ -43,6 +43,19 @@ enum ShownText {
         return "\(reply.code) \(status)\(reply.text.shownText)"
     }
 
+    /// A word of a command that people copy into a shell: as it is where no shell sees anything in it, else in quotes. `other`
+    /// stands for what is empty, would be taken for an option, or cannot be quoted; a peer may have chosen the octets.
+    static func argument(_ bytes: [UInt8], or other: String) -> String {
+        guard let first = bytes.first, first != ASCII.hyphen else { return other }
+        if bytes.allSatisfy(isBare) { return String(decoding: bytes, as: UTF8.self) }
+        let isQuotable = bytes.allSatisfy { (0x20...0x7e).contains($0) && $0 != 0x27 && $0 != 0x60 }
+        return isQuotable ? "'" + String(decoding: bytes, as: UTF8.self) + "'" : other
+    }
+
+    private static func isBare(_ byte: UInt8) -> Bool {
+        ASCII.isAlphanumeric(byte) || "@._+=-".utf8.contains(byte)
+    }
+
     static func path(_ address: [UInt8]) -> String { "<\(address.shownText)>" }
 }
 

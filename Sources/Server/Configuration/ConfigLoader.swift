@@ -186,6 +186,14 @@ struct ConfigLoader {
         return nil
     }
 
+    /// What does not hold of a configuration that is put together from two.
+    static func problems(of configuration: Configuration, _ inputs: ConfigInputs) -> [ConfigProblem] {
+        var loader = ConfigLoader(inputs: inputs)
+        loader.configuration = configuration
+        loader.checkWhole()
+        return loader.problems
+    }
+
     /// Rules that look at more than one value.
     private mutating func checkWhole() {
         let smtp = configuration.smtp

@@ -46,11 +46,19 @@ package struct LoadedConfiguration: Sendable {
     package func reloaded() throws(ConfigProblems) -> LoadedConfiguration { try Self.load(inputs) }
 
     /// What is in force once `fresh` has been read: its values where a reload applies them, ours where only a restart does.
-    /// So each later reload names again what still waits for the restart.
-    package func followed(by fresh: LoadedConfiguration) -> LoadedConfiguration {
+    /// So each later reload names again what still waits for the restart. Throws where the two do not go together.
+    package func followed(by fresh: LoadedConfiguration) throws(ConfigProblems) -> LoadedConfiguration {
         var next = fresh.configuration
         for setting in ConfigSchema.settings where !setting.reloadable {
             setting.write(&next, setting.read(configuration))
+        }
+        let problems = ConfigLoader.problems(of: next, inputs)
+        guard problems.isEmpty else {
+            throw ConfigProblems(
+                list: problems.map {
+                    ConfigProblem(
+                        source: "with what only a restart changes, \($0.source)", position: nil, message: $0.message)
+                })
         }
         return LoadedConfiguration(configuration: next, origins: fresh.origins, inputs: inputs)
     }

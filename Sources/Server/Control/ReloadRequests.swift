@@ -6,7 +6,10 @@ import Synchronization
 /// the work and answers. Shareable: a list under a lock; bounded by the threads that may ask.
 final class ReloadRequests: Sendable {
     private let waiting = Mutex<[Awaited<ReloadReport>]>([])
-    /// Longer than any reload takes; a server that is stopping does not reload any more.
+    /// The server is stopping and does not reload any more.
+    private let isClosed = Atomic<Bool>(false)
+    private static let stopping = ReloadReport(refused: "the server is stopping", status: ExitStatus.temporary)
+    /// Longer than any reload takes.
     private static let patienceSeconds = 20.0
 
     /// Everybody who asked so far.
@@ -18,14 +21,21 @@ final class ReloadRequests: Sendable {
         }
     }
 
+    /// Whoever asks or has asked is told that the server is stopping.
+    func close() {
+        isClosed.store(true, ordering: .sequentiallyConsistent)
+        for asker in take() { asker.give(Self.stopping) }
+    }
+
     /// Reloads, and tells what became of it. Blocks.
     var hook: @Sendable (ControlFormat) -> ControlAnswer {
         { [self] format in
             let report = Awaited<ReloadReport>()
             waiting.withLock { $0.append(report) }
+            if isClosed.load(ordering: .sequentiallyConsistent) { return Self.stopping.answer(format) }
             guard kill(getpid(), SIGHUP) == 0 else { return .failed("the server could not be told") }
             guard let report = report.wait(seconds: Self.patienceSeconds) else {
-                return .failed("the server does not reload; it may be stopping", ExitStatus.temporary)
+                return .failed("the server does not reload", ExitStatus.temporary)
             }
             return report.answer(format)
         }

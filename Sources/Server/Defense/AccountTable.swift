@@ -6,7 +6,7 @@ import Synchronization
 /// has somebody's password has no more than this of it.
 ///
 /// Shareable: shards behind locks, each held for one record, or while an operator's command copies them. Bounded:
-/// `accountsMax` records; beyond that one makes room that has nothing used up, else the stalest. Accounts are made by
+/// `accountsMax` records; beyond that one makes room that has nothing used up, else the stalest of those who were not refused. Accounts are made by
 /// operators, so nobody can aim at that. In memory only: a restart forgives.
 package final class AccountTable: Sendable {
     package static let accountsUsual = 16_384
@@ -92,18 +92,23 @@ package final class AccountTable: Sendable {
         let most = shardMax
         return shard(account).state.withLock { state in
             if state.records[account] == nil, state.records.count >= most {
-                Self.makeRoom(&state, limits, now)
+                Self.makeRoom(&state, most, limits, now)
             }
             return take(&state.records[account, default: AccountSpending(now)])
         }
     }
 
     /// Over one shard, when it is full and somebody new comes.
-    private static func makeRoom(_ state: inout Shard, _ limits: AccountLimits, _ now: Instant) {
+    private static func makeRoom(_ state: inout Shard, _ most: Int, _ limits: AccountLimits, _ now: Instant) {
         state.records = state.records.filter { !$0.value.isIdle(limits, now) }
-        if let stalest = state.records.min(by: { $0.value.touched < $1.value.touched })?.key {
-            state.records[stalest] = nil
+        guard state.records.count >= most else { return }
+        // Who was refused goes last.
+        let least = state.records.min { a, b in
+            let (first, second) = (a.value, b.value)
+            if (first.refused == 0) != (second.refused == 0) { return first.refused == 0 }
+            return first.touched < second.touched
         }
+        if let least { state.records[least.key] = nil }
     }
 
     private func shard(_ account: [UInt8]) -> Box {

@@ -51,7 +51,8 @@ final class DefenseService {
         services.pressure.start(PressureSettings(configuration), readings)
     }
 
-    func follow(_ live: LiveSettings) {
+    /// May block. False: the pressure thread does not take it.
+    func follow(_ live: LiveSettings) -> Bool {
         services.limits.publish(live.limits)
         services.accounts.publish(live.accounts)
         services.settings.publish(live.defense)
@@ -59,7 +60,7 @@ final class DefenseService {
         var pressure = live.pressure
         // The slots were made at the start.
         pressure.connectionsMax = services.limits.current.maxConnections
-        services.pressure.update(pressure)
+        return services.pressure.update(pressure)
     }
 
     /// Before the loops end: the pressure thread speaks to them.

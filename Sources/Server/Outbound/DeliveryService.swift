@@ -118,13 +118,15 @@ final class DeliveryService: Sendable {
             workers: try settings.workerOptions(helloName: Array(configuration.hostname.utf8)))
     }
 
-    /// Called by the main thread only; may block.
-    func follow(_ settings: DeliverySettings, _ prepared: Prepared) {
+    /// Called by the main thread only; may block. The parts that do not take it.
+    func follow(_ settings: DeliverySettings, _ prepared: Prepared) -> [String] {
         planner.update(prepared.rules)
-        policies.configure(settings.fetch)
-        scheduler.configure(settings.scheduler, settings.times)
+        var deaf: [String] = []
+        if !policies.configure(settings.fetch) { deaf.append("mta-sts") }
+        if !scheduler.configure(settings.scheduler, settings.times) { deaf.append("queue") }
         // Last: they look destinations up anew.
-        workers.configure(prepared.workers)
+        if !workers.configure(prepared.workers) { deaf.append("delivery workers") }
+        return deaf
     }
 
     /// Transactions under way may end; everything else is given back to the queue. The store must still run.

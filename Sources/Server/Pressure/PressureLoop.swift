@@ -92,10 +92,21 @@ final class PressureLoop {
         monitor.publish(
             state, sample, room: settings.isEnabled ? controller.thresholds.descriptorsLeft(sample) : nil)
         // Memory that is free inside the heap would otherwise keep the level up for ever.
-        let isDue = trimming.isDue(state.level(of: .memory), limit: sample.memoryMax, at: now) { mt_heap_free() }
-        guard isDue else { return }
-        mt_trim_heap()
-        readings.trimReactors()
+        trim(state.level(of: .memory), limit: sample.memoryMax, at: now)
+    }
+
+    private func trim(_ level: PressureLevel, limit: Int, at now: UInt64) {
+        if trimming.mayKeep(level) { mt_keep_heap(Application.heapKept) }
+        var began: UInt64?
+        let isDue = trimming.isDue(level, limit: limit, at: now) {
+            began = mt_monotonic_ns()
+            return mt_heap_free()
+        }
+        if isDue {
+            mt_trim_heap()
+            readings.trimReactors()
+        }
+        if let began { trimming.took(mt_monotonic_ns() &- began, until: now) }
     }
 
     private func setGauges(_ sample: PressureSample) {

@@ -57,9 +57,8 @@ package final class PressureMonitor: Sendable {
         running.join()
     }
 
-    /// From the next look on. False: its inbox is full, which a reload reports.
-    @discardableResult
-    package func update(_ settings: PressureSettings) -> Bool { inbox.post(.settings(settings)) }
+    /// From the next look on. May block. False: the thread does not take it.
+    package func update(_ settings: PressureSettings) -> Bool { Patience.insist { inbox.post(.settings(settings)) } }
 
     // MARK: Asking
 
