@@ -688,6 +688,55 @@ def explained(lab):
         s.expect('"filter_change_count": 9' in told, "and how many", told[:600])
 
 
+@part
+def redirects(lab):
+    """A message that a filter sends elsewhere is taken only when it can be had there."""
+    f = Filter()
+    listeners = [{"address": f"127.0.0.1:{free_port()}", "kind": "lmtp", "tls": "none"}]
+    lmtp = int(listeners[0]["address"].rpartition(":")[2])
+    entry = lab.entry(f.port, listeners=["mx", "lmtp"])
+    with MilterServer(lab, [entry], listeners=listeners) as s:
+        for name, more in (("spam", ()), ("off", ()), ("small", ("--quota", "4096"))):
+            s.cli("account", "add", f"{name}@in.example", *more, "--password-stdin", data=b"a password of the lab\n")
+        s.cli("account", "disable", "off@in.example")
+        s.cli("alias", "add", "round@in.example", "dnuor@in.example")
+        s.cli("alias", "add", "dnuor@in.example", "round@in.example")
+        s.taken(s.send(text("fills it", b"x" * 70 + b"\r\n" * 4_000), to=("small@in.example",))[-1], "a mailbox is filled")
+        targets = (("nobody", 550, r"5\.1\.1", "no such mailbox"), ("off", 550, r"5\.2\.1", "disabled"),
+                   ("small", 452, r"4\.2\.2", "full"), ("round", 451, r"4\.4\.6", "aliases lead to each other"))
+        for name, code, status, why in targets:
+            for move in (True, False):
+                f.script = {"E": [*([words("-", f"<{TO}>")] if move else []), words("+", f"<{name}@in.example>"),
+                                  packet("b", b"new\r\n"), packet("c")]}
+                what = f"{'redirected' if move else 'copied'} to {name}"
+                s.refused(s.send(text(what))[-1], what, (code,), status, why, f"{name}@in.example", control="milter")
+                s.expect(not s.stored(what, count=0), f"{what}: nothing is stored")
+        f.script = {"E": [words("-", f"<{TO}>"), words("+", "<spam@in.example>"), packet("c")]}
+        s.taken(s.send(text("moved"))[-1], "redirected to a mailbox")
+        s.expect(s.stored("moved", "spam@in.example") and not s.stored("moved", count=0), "is stored there, and only there")
+        f.script = {"E": [words("-", "<USER@in.example>"), packet("c")]}
+        reply = s.send(text("nobody left"))[-1]
+        s.taken(reply, "a filter that takes everybody away")
+        s.expect("discarded" in reply.text, "is told so", reply)
+        f.script = {"E": [words("+", "<far@far.example>"), packet("c")]}
+        with socket.create_connection(("127.0.0.1", lmtp), timeout=10) as c:
+            lines = c.makefile("rb")
+            def say(line, end=b" "):
+                c.sendall(line + b"\r\n" if line else b"")
+                while (got := lines.readline())[3:4] != end and got:
+                    pass
+                return got
+            say(b"")
+            say(b"LHLO front.example")
+            say(f"MAIL FROM:<{SENDER}>".encode())
+            say(f"RCPT TO:<{TO}>".encode())
+            say(b"DATA")
+            got = say(text("front end") + b".")
+        s.expect(got.startswith(b"550 5.7.1"), "LMTP sends nothing on", got)
+        s.expect(not s.stored("front end", count=0), "and stores nothing then")
+        s.expect(not json.loads(s.cli("queue", "list", "--json") or "[]"), "LMTP makes no queue")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=".build/release")

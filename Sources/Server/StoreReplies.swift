@@ -26,6 +26,27 @@ enum StoreReplies {
     static let tooLargeForRecipient = Reply(
         552, EnhancedStatus(5, 2, 3), "The message is larger than this domain takes")
 
+    // A filter sends the message to somebody whom the client never named.
+    static let filterTargetUnknown = Reply(
+        550, EnhancedStatus(5, 1, 1), "A mail filter sends the message to a mailbox that is not here")
+    static let filterTargetDisabled = Reply(
+        550, EnhancedStatus(5, 2, 1), "A mail filter sends the message to a mailbox that takes no mail")
+    static let filterTargetLoops = Reply(
+        451, EnhancedStatus(4, 4, 6), "A mail filter sends the message to an alias that leads round in a circle")
+    static let filterLeadsElsewhere = Reply(
+        550, EnhancedStatus(5, 7, 1),
+        "A mail filter sends the message elsewhere; LMTP delivers into mailboxes here only")
+
+    static func filterTargetFull(_ refusal: DomainPolicy.QuotaRefusal) -> Reply {
+        switch refusal {
+        case .temporary:
+            Reply(
+                452, EnhancedStatus(4, 2, 2), "The mailbox a mail filter sends the message to is full, try again later")
+        case .permanent:
+            Reply(552, EnhancedStatus(5, 2, 2), "The mailbox a mail filter sends the message to is full")
+        }
+    }
+
     static let verifyNotTold = Reply(252, EnhancedStatus(2, 1, 5), "Send some mail, I will try my best")
 
     // RFC 4954 §6: 535 5.7.8, 454 4.7.0.

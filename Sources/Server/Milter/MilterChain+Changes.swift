@@ -66,9 +66,9 @@ extension MilterChain {
         }
     }
 
+    /// One that was removed before stays on both lists: it is there, with new parameters.
     private func add(_ recipient: MilterRecipient, to wanted: inout MilterModifications) {
-        wanted.removedRecipients.removeAll { $0 == recipient.address }
-        if let i = wanted.addedRecipients.firstIndex(where: { $0.address == recipient.address }) {
+        if let i = wanted.addedRecipients.firstIndex(where: { $0.address.isSameRecipient(as: recipient.address) }) {
             wanted.addedRecipients[i] = recipient
         } else {
             wanted.addedRecipients.append(recipient)
@@ -76,8 +76,10 @@ extension MilterChain {
     }
 
     func remove(_ address: MailAddress, from wanted: inout MilterModifications) {
-        wanted.addedRecipients.removeAll { $0.address == address }
-        if !wanted.removedRecipients.contains(address) { wanted.removedRecipients.append(address) }
+        wanted.addedRecipients.removeAll { $0.address.isSameRecipient(as: address) }
+        if !wanted.removedRecipients.contains(where: { $0.isSameRecipient(as: address) }) {
+            wanted.removedRecipients.append(address)
+        }
     }
 
     private func noteChanges(_ message: MilterLinkMessage, _ fields: Int, of link: MilterLink) {

@@ -91,10 +91,12 @@ extension MilterChain {
         let all = waiting
         waiting = []
         keep(0)
-        for link in all where decided == nil {
+        // All of them take part before the first octet is taken, or what the others need would be forgotten.
+        for link in all {
             link.session.macros = macros
-            link.beginMessage()
+            link.prepareMessage()
         }
+        for link in all where link.part == .content { link.pumpMessage() }
     }
 
     func keep(_ octets: Int) {
@@ -203,7 +205,9 @@ extension MilterChain {
         var outcome = MilterOutcome(verdict: decided ?? .proceed)
         if decided == nil {
             for i in discarded.sorted() {
-                if let address = MailAddress(parsing: accepted[i]) { remove(address, from: &modifications) }
+                // RFC 5321 §4.5.1: the bare postmaster has no domain.
+                let address = MailAddress(parsing: accepted[i]) ?? MailAddress(localpart: accepted[i], domain: [])
+                remove(address, from: &modifications)
             }
             // A message that ended within its header has no line that would keep a new body apart.
             let made = modifications.body?.isEmpty == false ? header.bytesBeforeBody : header.bytes

@@ -40,13 +40,18 @@ extension MilterLink {
     /// Octets on their way to the filter at which no more is sent.
     private static let outputMax = 128 << 10
 
-    /// Begins to hear the message; `pumpMessage` goes on from here.
+    /// Begins to hear the message.
     func beginMessage() {
+        prepareMessage()
+        pumpMessage()
+    }
+
+    /// From here on the chain keeps for it what it has not taken; `pumpMessage` goes on.
+    func prepareMessage() {
         guard let chain else { return }
         part = .content
         message = MilterLinkMessage()
         message.view = chain.header.view()
-        pumpMessage()
     }
 
     /// Hands over whatever can be handed over now.

@@ -24,7 +24,9 @@ package struct MilterModifications: Sendable, Equatable {
     /// A body instead of the message's own; nil: as it was.
     package var body: [UInt8]?
     package var sender: MilterSender?
+    /// Each address once.
     package var addedRecipients: [MilterRecipient] = []
+    /// Taken away first: what was added again since is on both lists.
     package var removedRecipients: [MailAddress] = []
     /// Why the message belongs in quarantine; nil: it does not. Printable, bounded.
     package var quarantine: [UInt8]?

@@ -155,9 +155,12 @@ extension SMTPConnection {
         case .discard:
             discard(judged)
         case .proceed, .accept:
-            apply(outcome.modifications, to: judged.message)
             judged.record?.changes = outcome.changes
             judged.record?.changeCount = outcome.changeCount
+            if let failure = applyRecipients(outcome.modifications, to: judged.message) {
+                return refuse(judged, failure)
+            }
+            apply(outcome.modifications, to: judged.message)
             guard !judged.message.isLost else {
                 let reply = StoreReplies.storeBusy.explained(by: judged.message.id)
                 return refuse(judged, reply, cause: "no room for the body a filter made")
@@ -165,6 +168,27 @@ extension SMTPConnection {
             guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
             store(judged)
         }
+    }
+
+    /// Nothing of a message may be taken that would be lost where a filter sends it.
+    private func refuse(_ judged: JudgedMessage, _ failure: FilteredRecipients.Failure) {
+        let event = DefenseEvent(
+            .milter, Self.effect(of: failure.reply), subject: failure.address,
+            detail: "a filter added a recipient that cannot be had: \(failure.why)")
+        let told = refusing(event, failure.reply, message: judged.message.id)
+        refuse(judged, told, cause: "a filter added a recipient that cannot be had")
+    }
+
+    private func applyRecipients(
+        _ changes: MilterModifications, to message: PendingMessage
+    ) -> FilteredRecipients.Failure? {
+        guard !changes.addedRecipients.isEmpty || !changes.removedRecipients.isEmpty else { return nil }
+        var made = FilteredRecipients(message.envelope.recipients, message.recipients)
+        made.apply(changes, directory, isFrontEnd: isFrontEnd, size: message.size)
+        if let failure = made.failure { return failure }
+        message.envelope.recipients = made.envelope
+        message.recipients = made.resolved
+        return nil
     }
 
     private func apply(_ changes: MilterModifications, to message: PendingMessage) {
@@ -177,35 +201,7 @@ extension SMTPConnection {
             sender = other.address?.wire ?? []
             message.hasOtherSender = true
         }
-        remove(changes.removedRecipients, from: message)
-        for recipient in changes.addedRecipients { add(recipient.recipient, to: message) }
         if changes.header != nil || changes.body != nil { renewSigning(of: message, changes.body) }
-    }
-
-    private func remove(_ addresses: [MailAddress], from message: PendingMessage) {
-        guard !addresses.isEmpty else { return }
-        let gone = Set(addresses.map { ASCII.lowercased($0.wire) })
-        let kept = message.envelope.recipients.indices.filter {
-            !gone.contains(ASCII.lowercased(message.envelope.recipients[$0].address.wire))
-        }
-        message.recipients = kept.filter { $0 < message.recipients.count }.map { message.recipients[$0] }
-        message.envelope.recipients = kept.map { message.envelope.recipients[$0] }
-    }
-
-    /// A filter of ours may send a copy anywhere.
-    private func add(_ recipient: EnvelopeRecipient, to message: PendingMessage) {
-        let address = recipient.address
-        switch directory.resolve(localpart: address.localpart, domain: address.domain, declaredSize: 0) {
-        case .deliver(let accounts, let forwards):
-            message.recipients.append(ResolvedRecipient(accounts: accounts, forwards: forwards))
-        case .notLocal: message.recipients.append(ResolvedRecipient(isRemote: true))
-        case .unknown, .disabled, .overQuota, .aliasLoop:
-            return note(
-                DefenseEvent(
-                    .milter, .noted, subject: address.wire, detail: "a filter added a recipient that takes no mail here"
-                ))
-        }
-        message.envelope.recipients.append(recipient)
     }
 
     private func replaceBody(of message: PendingMessage, with bytes: [UInt8]) {

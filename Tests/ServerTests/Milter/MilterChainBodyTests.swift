@@ -1,3 +1,4 @@
+import Policy
 import Testing
 
 @testable import Server
@@ -108,5 +109,56 @@ import Testing
         #expect(!world.chain.wantsPause)
         #expect(drained == 1)
         #expect(world.chain.content.bytes.isEmpty)
+    }
+
+    // MARK: A body that is too large to be kept
+
+    private func spread(_ world: MilterWorld, _ pieces: Int = 20) -> MilterOutcome? {
+        for _ in 0..<pieces {
+            world.chain.body([UInt8](repeating: 0x61, count: 16_384).span)
+            world.turns()
+        }
+        var outcome: MilterOutcome?
+        world.chain.endOfMessage { outcome = $0 }
+        world.turns()
+        return outcome
+    }
+
+    /// The second takes all of it at once, before the third has begun.
+    @Test func aFilterThatNeverAnswersTakesNothingFromTheNext() throws {
+        var limits = MilterLimits()
+        limits.keptMax = 200_000
+        let world = try MilterWorld([.tempfail, .tempfail, .tempfail], limits: limits)
+        var pieces = 0
+        world.filters[0].answer = { letter, _ in
+            if letter == "B" { pieces += 1 }
+            return pieces == 3 ? .silence : nil
+        }
+        world.filters[1].steps = 0x80 | 0xDF000
+        begin(world)
+        for _ in 0..<20 {
+            world.chain.body([UInt8](repeating: 0x61, count: 16_384).span)
+            world.turns()
+        }
+        world.filters[0].answer = { _, _ in nil }
+        world.filters[0].say(F.packet("c"))
+        world.turns()
+        #expect(end(world) == .proceed)
+        #expect(world.filters.map(\.body.count) == [Int](repeating: 20 * 16_384, count: 3))
+    }
+
+    /// The second was there for MAIL and RCPT and is gone when its turn comes.
+    @Test func aFilterThatIsGoneTakesNothingFromTheNext() throws {
+        var limits = MilterLimits()
+        limits.keptMax = 200_000
+        let world = try MilterWorld([.tempfail, .accept, .tempfail], limits: limits)
+        begin(world)
+        world.filters[1].hangUp()
+        world.turns()
+        let outcome = try #require(spread(world))
+        #expect(outcome.verdict == .proceed)
+        #expect(outcome.events.map(\.effect) == [.passed])
+        #expect(world.filters[0].body.count == 20 * 16_384)
+        #expect(world.filters[2].body.count == 20 * 16_384)
     }
 }

@@ -203,4 +203,32 @@ import Testing
         #expect(world.recipient("b@z.example", .named("f1")) == .proceed)
         #expect(world.message()?.verdict == .discard)
     }
+
+    /// The bare postmaster has no domain, and is somebody all the same.
+    @Test func theCopyOfPostmasterIsThrownAwayToo() throws {
+        let world = try MilterWorld([.tempfail, .tempfail])
+        world.filters[0].answer = { letter, _ in letter == "R" ? .say(F.packet("d")) : nil }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient("Postmaster", .named("f0")) == .discard)
+        #expect(world.recipient("c@z.example", .named("f1")) == .proceed)
+        let removed = world.message()?.modifications.removedRecipients
+        #expect(removed == [MailAddress(localpart: Array("Postmaster".utf8), domain: [])])
+    }
+
+    /// Case does not count in what filters call recipients; one that was removed and added again is there once.
+    @Test func recipientsAreTheSameInAnyCase() throws {
+        let world = try MilterWorld()
+        world.filter.answer = { letter, _ in
+            guard letter == "E" else { return nil }
+            return .say(
+                F.packet("+", "<New@y.example>") + F.packet("-", "<new@Y.example>") + F.packet("-", "<b@y.example>")
+                    + F.packet("-", "<B@y.example>") + F.packet("2", "<B@y.example>", "NOTIFY=NEVER")
+                    + F.packet("2", "<b@y.example>", "NOTIFY=SUCCESS") + F.packet("c"))
+        }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient() == .proceed)
+        let m = try #require(world.message()?.modifications)
+        #expect(m.removedRecipients.map(\.wire) == ["new@y.example", "b@y.example"].map { Array($0.utf8) })
+        #expect(m.addedRecipients.map(\.recipient.notify) == [.success])
+    }
 }
