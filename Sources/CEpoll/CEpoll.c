@@ -18,6 +18,19 @@ int64_t mt_peer_uid(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) < 0 ? -(int64_t)errno : (int64_t)c.uid;
 }
 
+int32_t mt_unix_answers(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path) return -ENAMETOOLONG;
+    strcpy(a.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int r = connect(fd, (struct sockaddr *)&a, sizeof a);
+    int code = errno;
+    close(fd);
+    // EAGAIN: somebody listens, and has more to accept than fits.
+    return r == 0 || code == EAGAIN ? 1 : code == ECONNREFUSED || code == ENOENT ? 0 : -code;
+}
+
 void mt_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 void mt_tune_heap(int keep) {

@@ -12,6 +12,9 @@ package struct MessageDecision: Sendable, Hashable {
             self.domain = domain
             self.disposition = disposition
         }
+
+        /// The domain's own wish, or the milder part of a refusal that others did not share.
+        package var quarantines: Bool { disposition.action == .quarantine || disposition.action == .reject }
     }
 
     /// One for each receiving domain, in the order of the recipients.
@@ -38,11 +41,9 @@ package struct MessageDecision: Sendable, Hashable {
         entries.first { $0.disposition.action == action }?.disposition ?? entries.first?.disposition
     }
 
-    /// Whether mail for `domain` goes to the junk folder: its own wish, or the milder part of a refusal that others
-    /// did not share.
+    /// Whether mail for `domain` goes to the junk folder.
     package func quarantines(_ domain: [UInt8]) -> Bool {
-        guard let entry = entries.first(where: { $0.domain == domain }) else { return false }
-        return entry.disposition.action == .quarantine || entry.disposition.action == .reject
+        entries.first { $0.domain == domain }?.quarantines ?? false
     }
 
     /// What the client is told when the message is refused or put off, with the id under which it is explained.

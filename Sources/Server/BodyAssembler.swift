@@ -76,7 +76,8 @@ struct BodyAssembler: BodySink {
             octets = 0
             failed = false
         }
-        if spool == nil, buffer.count <= inlineMax { return .body(.inline(buffer)) }
+        // What was lost at a full disk stays lost, whatever came after it.
+        if !failed, spool == nil, buffer.count <= inlineMax { return .body(.inline(buffer)) }
         let size = octets
         if !buffer.isEmpty { flushChunk(nextCapacity: 0) }
         guard !failed, let spool else { return .unavailable }

@@ -13,10 +13,13 @@ enum UnixListener {
         }
     }
 
-    /// The descriptor. A socket that stands there is taken for one of a server that is gone; anything else is not touched.
+    /// The descriptor. A socket that nobody listens on any more is replaced; anything else is not touched.
     static func open(_ path: String, _ mode: Configuration.Listener.SocketMode) throws -> Int32 {
         guard mt_is_socket(path) != 0 else {
             throw StartupError.configuration("\(path) is there and no socket; remove it or choose another path")
+        }
+        guard mt_unix_answers(path) != 1 else {
+            throw StartupError.unavailable("\(path) is in use: another server listens there")
         }
         let fd = try EpollBackend().listen(.unix(path: path), backlog: backlog)
         guard fd >= 0 else { throw IOError("listen on unix:\(path)", -fd) }

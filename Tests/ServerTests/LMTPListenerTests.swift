@@ -1,3 +1,4 @@
+import CEpoll
 import Foundation
 import Protocols
 import Reactor
@@ -63,12 +64,16 @@ import Testing
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.appending(path: "s").path
         let fd = try UnixListener.open(path, .group)
-        defer { close(fd) }
         #expect(ServiceManager.listeningPath(fd) == path)
         #expect(ServiceManager.listeningAddress(fd) == nil)
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o660)
+        // Its server lives: nobody takes its place.
+        #expect(throws: StartupError.self) { try UnixListener.open(path, .owner) }
+        #expect(mt_unix_answers(path) == 1)
+        close(fd)
         // Its server is gone: the next one takes over.
+        #expect(mt_unix_answers(path) == 0)
         let next = try UnixListener.open(path, .owner)
         close(next)
         let file = folder.appending(path: "file").path

@@ -148,6 +148,8 @@ static inline int32_t mt_is_socket(const char *path) {
     int r = lstat(path, &s);
     return r < 0 ? -errno : S_ISSOCK(s.st_mode) ? 1 : 0;
 }
+/* 1: a process listens on the Unix socket, 0: nobody does, or -errno. */
+int32_t mt_unix_answers(const char *path);
 static inline int32_t mt_fchmod(int fd, uint32_t mode) { return (int32_t)mt_value(fchmod(fd, mode)); }
 static inline int32_t mt_bind_no_port(int fd) { return mt_set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1); }
 static inline int32_t mt_v6_only(int fd) { return mt_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1); }

@@ -59,9 +59,12 @@ final class PendingMessage {
 
     /// The domains that receive it, without repeats, in the order of the recipients.
     var domains: [[UInt8]] {
-        var out: [[UInt8]] = []
-        for recipient in envelope.recipients where !out.contains(recipient.address.domain) {
-            out.append(recipient.address.domain)
+        guard let first = envelope.recipients.first?.address.domain else { return [] }
+        var out = [first]
+        var seen: Set<[UInt8]> = []
+        for recipient in envelope.recipients where recipient.address.domain != out[out.count - 1] {
+            if seen.isEmpty { seen.insert(first) }
+            if seen.insert(recipient.address.domain).inserted { out.append(recipient.address.domain) }
         }
         return out
     }
@@ -81,9 +84,14 @@ final class JudgedMessage {
         self.record = record
     }
 
+    /// Looked through for every recipient, and there may be as many domains.
+    private lazy var quarantined = Set(decision.entries.filter(\.quarantines).map(\.domain))
+    private static let fewDomains = 8
+
     /// Whether mail for `domain` goes to the junk folder.
     func quarantines(_ domain: [UInt8]) -> Bool {
-        message.quarantine != nil || message.junk.contains(domain) || decision.quarantines(domain)
+        if message.quarantine != nil || message.junk.contains(domain) { return true }
+        return decision.entries.count > Self.fewDomains ? quarantined.contains(domain) : decision.quarantines(domain)
     }
 }
 

@@ -144,6 +144,8 @@ extension SMTPConnection {
         inquiry?.learn(answers)
         if pending == nil {
             prepare()
+            // Answered while the recipient is being weighed, because nothing could be asked: weighed once more.
+            if isAdvancingGate { return advanceGate() }
             guard gateWaitsForFacts else { return }
             advanceGate()
             return pumpUnlessInTurn()
