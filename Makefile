@@ -51,7 +51,7 @@ fuzz: setup
 	tools/fuzz.sh "$(T)" $(TIME)
 
 tsan: setup
-	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/tsan-suppressions.txt $(SWIFT) test --sanitize=thread --scratch-path .build-tsan
 
 asan: setup
 	# Leaks are judged by a running server: LeakSanitizer cannot follow the runtime's tagged pointers.

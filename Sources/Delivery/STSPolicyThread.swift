@@ -76,7 +76,7 @@ final class STSPolicyThread {
     }
 
     private static func startFetcher(_ number: Int, _ jobs: Mailbox<Fetch?>, _ shared: STSShared) {
-        _ = LoopThread.spawn("fetch-\(number)") {
+        let thread = LoopThread.spawn("fetch-\(number)") {
             while true {
                 guard let job = jobs.next() else {
                     jobs.wait()
@@ -87,6 +87,8 @@ final class STSPolicyThread {
                 while !shared.inbox.post(.fetched(job.domain, id: job.id, by: number, result)) {}
             }
         }
+        // A fetch under way when the service stops ends by itself.
+        thread.detach()
     }
 
     private func handle(_ event: STSShared.Event) {

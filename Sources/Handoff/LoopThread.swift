@@ -40,9 +40,12 @@ package enum LoopThread {
     package static var current: UInt64 { mt_get_loop_id() }
 }
 
-/// A started thread. `join` once.
+/// A started thread. `join` or `detach` once.
 package struct ThreadHandle: Sendable {
     fileprivate let thread: pthread_t
 
     package func join() { pthread_join(thread, nil) }
+
+    /// Nobody will join it: what it holds goes when it ends.
+    package func detach() { pthread_detach(thread) }
 }

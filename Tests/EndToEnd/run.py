@@ -683,6 +683,9 @@ def test_mail_waits_and_survives_a_kill(_, binary):
         with smtplib.SMTP("127.0.0.1", s.mx) as c:
             c.sendmail("alice@e2e.test", ["busy@peer.test"], message("waits"))
         wait_for("refusal in the queue", lambda: b"come back later" in s.cli("queue", "list", "--json").stdout)
+        waiting = json.loads(s.cli("queue", "list", "--json").stdout)[0]["id"]
+        # Records are written beside the mail: they may come a moment later.
+        wait_for("record of the refusal", lambda: b"come back later" in s.cli("explain", waiting.split("/")[0]).stdout)
         s.kill()
         s.start()
         assert b"busy@peer.test" in s.cli("queue", "list").stdout
