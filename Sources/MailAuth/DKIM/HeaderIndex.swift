@@ -11,7 +11,7 @@ package struct HeaderIndex: Sendable {
     /// Lower-case name → places in `fields`, top to bottom; empty while there are few enough fields to be walked through.
     private let places: [[UInt8]: [Int]]
 
-    package static let fieldsMax = 10_000
+    package static let fieldsMax = HeaderParser.fieldsMax
     /// Up to here a walk through the fields is cheaper than the making of a dictionary.
     private static let walkedMax = 64
 

@@ -3,6 +3,9 @@ import Base
 /// Walks the header section of a message, field by field. Lines end with CRLF; a lone LF is taken too, so that what
 /// arrived by BDAT can be read. Holds only its position; bounded by the message.
 package struct HeaderParser: Sendable {
+    /// A message with this many fields or more is refused: whoever looks at a header sees all of it.
+    package static let fieldsMax = 10_000
+
     private var index: Int
     /// Where the body begins, once `next` has returned nil.
     package private(set) var bodyStart: Int?

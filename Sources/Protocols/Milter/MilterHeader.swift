@@ -4,11 +4,15 @@ import Base
 /// "third Received" means the third it was shown, whatever another filter did meanwhile. What nobody changes stays octet
 /// for octet, lines that are no fields included. Bounded by its maker (`octets`) and by `fieldsMax`.
 package struct MilterHeader: Sendable {
-    /// Fields beyond this many are carried along without being shown.
-    package static let fieldsMax = 5_000
+    /// Fields beyond this many are carried along without being shown; a message that has them is not taken.
+    package static let fieldsMax = HeaderParser.fieldsMax
 
     /// What one filter was shown, and what it has put in since, in order.
-    package struct View: Sendable { fileprivate var slots: [Int] }
+    package struct View: Sendable {
+        fileprivate var slots: [Int]
+        /// The same by lower-case name, once a change asked for it: a filter may want each field of a large header changed.
+        fileprivate var named: [[UInt8]: [Int]]?
+    }
 
     private struct Slot {
         /// In the block, or in `own` when that is not empty.
@@ -36,6 +40,8 @@ package struct MilterHeader: Sendable {
         var end = 0
         var found: [Slot] = []
         while found.count < Self.fieldsMax, let field = parser.next(in: span) {
+            // No filter could name such a field, nor be told of it: it goes along like a line that is none.
+            guard field.name.count <= MilterText.nameMax else { continue }
             if field.range.lowerBound > end { found.append(Self.opaque(end..<field.range.lowerBound)) }
             found.append(Slot(range: field.range, name: field.name, value: field.value))
             end = field.range.upperBound
@@ -99,8 +105,7 @@ package struct MilterHeader: Sendable {
 
     package func name(_ i: Int, in view: View) -> [UInt8] {
         guard view.slots.indices.contains(i) else { return [] }
-        let slot = slots[view.slots[i]]
-        return slot.own.isEmpty ? Array(block[slot.name]) : Array(slot.own[slot.name])
+        return fieldName(view.slots[i])
     }
 
     /// Line ends are LF; the white space behind the colon as the filter wants it.
@@ -122,6 +127,7 @@ package struct MilterHeader: Sendable {
         let id = make(name, value, hasLeadingSpace)
         order.append(id)
         view.slots.append(id)
+        view.named?[ASCII.lowercased(name), default: []].append(id)
     }
 
     /// 1 is in front of the first field; 0 too, for our own Received field is not there yet. Beyond the last: at the end.
@@ -139,6 +145,10 @@ package struct MilterHeader: Sendable {
             guard let at = isFirst ? 0 : order.firstIndex(of: id) else { break }
             let new = make(name, value, hasLeadingSpace)
             order.insert(new, at: at)
+            if view.named != nil {
+                let before = view.slots[..<i].count { isNamed($0, name) }
+                view.named?[ASCII.lowercased(name), default: []].insert(new, at: before)
+            }
             view.slots.insert(new, at: i)
             return
         }
@@ -160,23 +170,25 @@ package struct MilterHeader: Sendable {
     package mutating func change(
         _ index: Int, _ name: [UInt8], _ value: [UInt8], hasLeadingSpace: Bool, _ view: inout View
     ) -> Change {
-        var left = max(1, index)
-        for id in view.slots where isNamed(id, name) {
-            left -= 1
-            guard left == 0 else { continue }
-            if slots[id].isGone, value.isEmpty { return .nothing }
-            guard !slots[id].isGone else { break }
-            let was = self.value(of: id, keepsLeadingSpace: false)
+        if view.named == nil { view.named = Dictionary(grouping: view.slots) { ASCII.lowercased(fieldName($0)) } }
+        let found = view.named?[ASCII.lowercased(name)] ?? []
+        let place = max(1, index) - 1
+        if place < found.count, !slots[found[place]].isGone {
+            let was = self.value(of: found[place], keepsLeadingSpace: false)
             if value.isEmpty {
-                remove(id)
+                remove(found[place])
                 return .removed(was: was)
             }
-            replace(id, with: value, hasLeadingSpace)
+            replace(found[place], with: value, hasLeadingSpace)
             return .changed(was: was)
         }
         guard !value.isEmpty else { return .nothing }
         add(name, value, hasLeadingSpace: hasLeadingSpace, &view)
         return .added
+    }
+
+    private func fieldName(_ id: Int) -> [UInt8] {
+        slots[id].own.isEmpty ? Array(block[slots[id].name]) : Array(slots[id].own[slots[id].name])
     }
 
     private func isNamed(_ id: Int, _ name: [UInt8]) -> Bool {
@@ -207,8 +219,7 @@ package struct MilterHeader: Sendable {
 
     /// The name stays spelled as it is.
     private mutating func replace(_ id: Int, with value: [UInt8], _ hasLeadingSpace: Bool) {
-        let slot = slots[id]
-        let name = slot.own.isEmpty ? Array(block[slot.name]) : Array(slot.own[slot.name])
+        let name = fieldName(id)
         octets -= size(id)
         let own = MilterText.field(name: name, value: value, hasLeadingSpace: hasLeadingSpace)
         octets += own.count

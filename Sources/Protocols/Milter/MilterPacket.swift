@@ -14,7 +14,12 @@ struct MilterPacketWriter {
         out.append(contentsOf: [0, 0, 0, 0, command.rawValue])
         body(&out)
         let over = out.count - start - 5 - dataMax
-        if over > 0 { out.removeLast(over) }
+        if over > 0 {
+            // A text that is cut ends all the same.
+            let isText = out.last == 0
+            out.removeLast(over)
+            if isText { out[out.count - 1] = 0 }
+        }
         Self.put(UInt32(clamping: out.count - start - 4), at: start, in: &out)
     }
 

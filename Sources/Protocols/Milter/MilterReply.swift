@@ -28,6 +28,21 @@ package enum MilterChange: Sendable, Hashable {
     case changeSender(MilterSender)
     /// Well-formed as a packet, but nothing that can be done: a bad address, a bad field name.
     case unusable
+    /// Of a kind that the filter did not say it would ask for.
+    case notNegotiated
+
+    func isOne(of actions: MilterActions) -> Bool {
+        switch self {
+        case .quarantine: actions.contains(.quarantine)
+        case .addHeader, .insertHeader: actions.contains(.addHeaders)
+        case .changeHeader: actions.contains(.changeHeaders)
+        case .replaceBody: actions.contains(.changeBody)
+        case .addRecipient: !actions.isDisjoint(with: [.addRecipients, .addRecipientsWithParameters])
+        case .removeRecipient: actions.contains(.removeRecipients)
+        case .changeSender: actions.contains(.changeSender)
+        case .unusable, .notNegotiated: true
+        }
+    }
 }
 
 /// A packet of a filter, understood.

@@ -95,7 +95,8 @@ package struct MilterSession: Sendable {
             if answer == .skip, command != .body, command != .header { return fail(.unexpected) }
             state = .ready
             return .answer(answer)
-        case (.waiting(.endOfMessage), .change(let change)): return .change(change)
+        case (.waiting(.endOfMessage), .change(let change)):
+            return .change(change.isOne(of: actions) ? change : .notNegotiated)
         case (.waiting, .progress): return .progress
         case (_, .negotiated), (_, .answer), (_, .change), (_, .progress): return fail(.unexpected)
         }
@@ -167,9 +168,11 @@ package struct MilterSession: Sendable {
         return send(.data, .data, .noData, .silentData) { _ in }
     }
 
+    /// A value that does not fit into one packet is cut; a field whose name no filter could name is left out.
     package mutating func header(_ name: [UInt8], _ value: [UInt8]) -> Bool {
-        // Cut so that the end of the text fits too.
-        let room = max(0, writer.dataMax - name.count - 2)
+        guard name.count <= MilterText.nameMax else { return false }
+        // So that the end of the text fits too.
+        let room = writer.dataMax - name.count - 2
         return send(.header, nil, .noHeaders, .silentHeader) {
             MilterPacketWriter.append(text: name, to: &$0)
             MilterPacketWriter.append(text: value.count < room ? value : Array(value.prefix(room)), to: &$0)
@@ -225,11 +228,16 @@ package struct MilterSession: Sendable {
     private mutating func sendMacros(_ stage: MilterStage) {
         let found = (symbols[stage] ?? []).compactMap { name in macros.value(name).map { (name, $0) } }
         guard !found.isEmpty else { return }
+        var room = writer.dataMax - 1
         writer.write(.macros) { out in
             out.append(stage.command.rawValue)
             for (name, value) in found {
+                let cut = value.count <= 1_024 ? value : Array(value.prefix(1_024))
+                // Whole pairs: half of one would be no packet.
+                room -= name.count + cut.count + 2
+                guard room >= 0 else { return }
                 MilterPacketWriter.append(text: name, to: &out)
-                MilterPacketWriter.append(text: value.count <= 1_024 ? value : Array(value.prefix(1_024)), to: &out)
+                MilterPacketWriter.append(text: cut, to: &out)
             }
         }
     }

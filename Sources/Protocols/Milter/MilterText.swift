@@ -3,7 +3,7 @@ import Base
 /// A filter's words made fit for the wire and for header fields: whatever they are, they stay inside what they belong to.
 package enum MilterText {
     // RFC 5322 §2.1.1: 998 octets; a name much longer than any in use is refused.
-    private static let nameMax = 256
+    static let nameMax = 256
     private static let replyLinesMax = 32
     private static let replyLineMax = 400
 

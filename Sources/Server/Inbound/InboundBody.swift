@@ -321,6 +321,11 @@ struct InboundBody: BodySink {
         }
         let fixed = fixes.isEmpty ? start : fixes.applied(to: start)
         let found = InboundHeader(own: fixed)
+        // With what was added.
+        guard found.index.fields.count < HeaderIndex.fieldsMax else {
+            phase = .spoilt
+            return
+        }
         header = found
         hashers = BodyHashers(extraHashes)
         hashers.feed(fixed.span.extracting(found.bodyStart..<fixed.count))

@@ -61,7 +61,7 @@ extension MilterChain {
             made.note(.quarantined, after: reason)
             guard made.wanted.quarantine == nil else { return }
             made.wanted.quarantine = Array("quarantined by ".utf8) + made.filter + Array(": ".utf8) + reason
-        case .unusable: made.note(.notDone)
+        case .unusable, .notNegotiated: made.note(.notDone)
         case .replaceBody: break
         }
     }
@@ -94,6 +94,7 @@ extension MilterChain {
         count("recipients removed") { if case .removeRecipient = $0 { true } else { false } }
         count("change of the sender") { if case .changeSender = $0 { true } else { false } }
         count("wishes that cannot be done") { $0 == .unusable }
+        count("wishes of kinds it did not negotiate, which are ignored") { $0 == .notNegotiated }
         if !parts.isEmpty {
             context.metrics.results.add(.modify)
             note(.modified, link, "changed the message: " + parts.joined(separator: ", "))
@@ -113,7 +114,8 @@ extension MilterChain {
             switch change {
             case .addRecipient(let wish): (ignored, subject) = (wish.ignored, wish.address.wire)
             case .changeSender(let wish): (ignored, subject) = (wish.ignored, wish.address?.wire ?? [])
-            case .quarantine, .addHeader, .insertHeader, .changeHeader, .replaceBody, .removeRecipient, .unusable:
+            case .quarantine, .addHeader, .insertHeader, .changeHeader, .replaceBody, .removeRecipient, .unusable,
+                .notNegotiated:
                 continue
             }
             guard !ignored.isEmpty else { continue }

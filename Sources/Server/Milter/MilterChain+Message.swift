@@ -177,6 +177,7 @@ extension MilterChain {
         link.drop()
         link.leaveTransaction()
         note(failure, of: link)
+        if let reply = failure.reply { return decide(.refuse(reply)) }
         switch link.server.onFailure {
         case .accept: wentOn()
         case .tempfail: decide(.refuse(Self.awayReply))

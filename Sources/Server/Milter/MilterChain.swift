@@ -401,6 +401,9 @@ package final class MilterChain {
     static let rejectReply = Reply(550, EnhancedStatus(5, 7, 1), "Refused by a mail filter")
     static let tempfailReply = Reply(451, EnhancedStatus(4, 7, 1), "A mail filter asks to try again later")
     static let awayReply = Reply(451, EnhancedStatus(4, 7, 1), "A mail filter cannot be asked now, try again later")
+    // RFC 3463 §3.7: X.6.0, other or undefined media error.
+    static let tooMuchReply = Reply(
+        554, EnhancedStatus(5, 6, 0), "A mail filter wants more changed in the message than is possible")
     static let shutdownReply = Reply(421, EnhancedStatus(4, 7, 0), "A mail filter ends the session, try again later")
 
     func note(_ failure: MilterFailure, of link: MilterLink) {
@@ -423,6 +426,10 @@ package final class MilterChain {
     }
 
     func noteAway(_ link: MilterLink, _ failure: MilterFailure, subject: [UInt8] = []) {
+        if let reply = failure.reply {
+            return note(
+                reply.code >= 500 ? .refused : .deferred, link, failure.text, subject: subject, reply: reply)
+        }
         switch link.server.onFailure {
         case .accept: note(.passed, link, "\(failure.text); its policy is to let mail pass", subject: subject)
         case .tempfail: note(.deferred, link, failure.text, subject: subject, reply: Self.awayReply)

@@ -11,14 +11,23 @@ enum MilterFailure {
     case timedOut
     case closed
     case problem(MilterProblem)
-    /// It wants more changed than is allowed.
+    /// It wants more of this message changed than is allowed.
     case tooMuch
 
-    /// Whether the filter is to blame, which counts towards a rest.
+    /// Whether the filter is to blame, which counts towards a rest. It is not for what one message makes it do, or whoever
+    /// sends such messages could have it left out.
     var isItsOwn: Bool {
         switch self {
-        case .resting, .noSlot: false
-        case .connect, .timedOut, .closed, .problem, .tooMuch: true
+        case .resting, .noSlot, .tooMuch: false
+        case .connect, .timedOut, .closed, .problem: true
+        }
+    }
+
+    /// What the message is told whatever the policy is; nil: as the policy says.
+    var reply: Reply? {
+        switch self {
+        case .tooMuch: MilterChain.tooMuchReply
+        case .resting, .noSlot, .connect, .timedOut, .closed, .problem: nil
         }
     }
 

@@ -1,3 +1,5 @@
+import Protocols
+
 /// Bounds of the conversation with filters.
 package struct MilterLimits: Sendable {
     /// Octets of a body that wait for a filter before the client is made to wait.
@@ -12,8 +14,8 @@ package struct MilterLimits: Sendable {
     /// Octets of a replaced body.
     package var bodyMax = 50 << 20
     package var recipientsMax = 1_000
-    /// Changes one filter may ask for in one message.
-    package var changesMax = 2_000
+    /// Changes one filter may ask for in one message: each field of it, and many more.
+    package var changesMax = MilterHeader.fieldsMax + 2_000
     /// A filter that failed this often in a row is left alone for a while.
     package var failuresMax = 3
     package var restSeconds = 5.0

@@ -29,7 +29,7 @@ struct MilterLinkMessage {
             .changeHeader(_, let name, let value):
             changedOctets += name.count + value.count
         case .addRecipient(let wish): changedOctets += wish.ignored.count + (wish.recipient.orcpt?.count ?? 0)
-        case .quarantine, .removeRecipient, .changeSender, .unusable: break
+        case .quarantine, .removeRecipient, .changeSender, .unusable, .notNegotiated: break
         }
         changes.append(change)
         return changes.count <= limits.changesMax && changedOctets <= limits.headerMax

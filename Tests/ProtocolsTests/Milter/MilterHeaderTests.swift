@@ -172,4 +172,32 @@ import Testing
         header.add("X".b, "y".b, hasLeadingSpace: false, &view)
         #expect(Self.text(header) == text.dropLast(1) + "X: y\r\n\r\n")
     }
+
+    /// A name no filter could give is carried along unseen; what counts is the fields that are shown.
+    @Test func namesBeyondTheBoundAreNotShown() {
+        let long = String(repeating: "X", count: 257)
+        let text = "A: b\r\n\(long): secret\r\n folded\r\nC: d\r\n\(long): last\r\n\r\n"
+        var header = MilterHeader(text.b)
+        #expect(Self.text(header) == text && header.octets == text.utf8.count)
+        var view = header.view()
+        #expect((0..<header.count(in: view)).map { header.name($0, in: view) } == ["A".b, "C".b])
+        Self.apply([.insert(2, "X", "y"), .change(1, "A", "")], to: &header, &view)
+        #expect(
+            Self.text(header) == "\(long): secret\r\n folded\r\nX: y\r\nC: d\r\n\(long): last\r\n\r\n")
+        let most = String(repeating: "X", count: 256)
+        let shown = MilterHeader("\(most): a\r\n\r\n".b)
+        #expect(shown.count(in: shown.view()) == 1)
+    }
+
+    /// The names are looked up once a change asked for one, and stay right whatever is put in.
+    @Test func whatIsPutInHasItsNumber() {
+        var header = MilterHeader("A: 1\r\nB: 2\r\nA: 3\r\n\r\n".b)
+        var view = header.view()
+        Self.apply(
+            [
+                .change(2, "a", "three"), .insert(2, "a", "new"), .change(2, "A", "second"), .change(3, "A", "third"),
+                .add("A", "4"), .change(4, "A", "fourth"),
+            ], to: &header, &view)
+        #expect(Self.text(header) == "A: 1\r\na: second\r\nB: 2\r\nA: third\r\nA: fourth\r\n\r\n")
+    }
 }

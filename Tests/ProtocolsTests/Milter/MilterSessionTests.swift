@@ -98,6 +98,55 @@ import Testing
         #expect(out.last == 0)
     }
 
+    @Test(arguments: [257, 65_533, 65_534, 65_535, 100_000]) func aNameBeyondTheBoundIsNotSent(_ octets: Int) {
+        var session = F.ready()
+        waitsNot(session.header([UInt8](repeating: 0x58, count: octets), "value".b))
+        #expect(!session.hasOutput)
+        waits(session.header([UInt8](repeating: 0x58, count: 256), "value".b))
+        #expect(session.takeOutput() == F.packet("L", String(repeating: "X", count: 256), "value"))
+    }
+
+    /// Whatever is cut, texts end.
+    @Test func aCutTextEnds() {
+        var session = F.ready()
+        waits(session.helo([UInt8](repeating: 0x58, count: 100_000)))
+        #expect(session.takeOutput() == F.packet("H", String(repeating: "X", count: 65_534)))
+    }
+
+    @Test func macrosGoInWholePairs() throws {
+        let names = (0..<64).map { _ in "{cert_subject}" }.joined(separator: " ")
+        var session = F.ready(symbols: [(4, names)])
+        session.macros["{cert_subject}"] = [UInt8](repeating: 0x61, count: 2_000)
+        waits(session.data())
+        let out = session.takeOutput()
+        let length = out[..<4].reduce(0) { $0 << 8 | Int($1) }
+        #expect(length <= 1 + 65_535 && out[4] == 0x44)
+        let texts = out[6..<4 + length].split(separator: 0, omittingEmptySubsequences: false)
+        #expect(texts.count % 2 == 1 && texts.last?.isEmpty == true && texts.count > 100)
+        #expect(texts.dropLast().allSatisfy { $0.count == 1_024 || Array($0) == "{cert_subject}".b })
+        #expect(Array(out[(4 + length)...]) == F.packet("T"))
+    }
+
+    /// What a filter did not say it would ask for is not done.
+    @Test func kindsThatWereNotNegotiatedAreNone() {
+        let wishes: [(UInt32, [UInt8])] = [
+            (0x01, F.packet("h", "A", "b")), (0x01, F.packet("i", index: 1, "A", "b")), (0x02, F.packet("b", "x".b)),
+            (0x04, F.packet("+", "<a@x.example>")), (0x08, F.packet("-", "<a@x.example>")),
+            (0x10, F.packet("m", index: 1, "A", "b")), (0x20, F.packet("q", "x")), (0x40, F.packet("e", "<>")),
+            (0x80, F.packet("2", "<a@x.example>")),
+        ]
+        for (own, packet) in wishes {
+            for actions: UInt32 in [own, 0x1FF & ~own & ~(own & 0x84 == 0 ? 0 : 0x84)] {
+                var session = MilterSession()
+                session.negotiate()
+                _ = F.feed(&session, F.negotiation(actions: actions))
+                waits(session.endOfMessage())
+                let events = F.feed(&session, packet)
+                #expect((events == [.change(.notNegotiated)]) == (actions != own), "\(actions)")
+            }
+        }
+    }
+
     @Test func leavesOutWhatTheFilterLeavesOut() {
         var session = F.ready(steps: 0x7F | 0x200)
         waitsNot(session.connect(name: "h".b, address: nil, port: 0))

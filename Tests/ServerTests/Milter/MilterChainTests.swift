@@ -467,7 +467,9 @@ enum DomainFilters {
         #expect(world.metrics.results.value(.timeout) == 1)
     }
 
-    @Test func wishesBeyondABoundAreAFailure() throws {
+    /// Of the message, whatever the policy, and not of the filter, which is asked about the next one.
+    @Test(arguments: MilterServer.FailurePolicy.allCases)
+    func wishesBeyondABoundRefuseTheMessage(_ policy: MilterServer.FailurePolicy) throws {
         var limits = MilterLimits()
         limits.changesMax = 10
         limits.headerMax = 1_000
@@ -479,13 +481,41 @@ enum DomainFilters {
             (0..<9).flatMap { F.packet("h", "X-\($0)", String(repeating: "y", count: 105)) },
         ]
         for bytes in excess {
-            let world = try MilterWorld([.tempfail], limits: limits)
+            let world = try MilterWorld([policy], limits: limits)
             world.filter.answer = { letter, _ in letter == "E" ? .say(bytes + F.packet("c")) : nil }
-            #expect(world.mail() == .proceed)
-            #expect(world.recipient() == .proceed)
-            #expect(world.message()?.verdict == .refuse(MilterChain.awayReply))
-            #expect(world.metrics.results.value(.protocolError) == 1)
+            for n in 1...4 {
+                #expect(world.mail() == .proceed)
+                #expect(world.recipient() == .proceed)
+                let outcome = try #require(world.message())
+                #expect(outcome.verdict == .refuse(MilterChain.tooMuchReply))
+                #expect(outcome.events.map(\.effect) == [.refused])
+                #expect(world.metrics.results.value(.protocolError) == n)
+            }
+            #expect(world.metrics.resting.value == 0)
         }
+    }
+
+    /// As many fields as a message may have, each taken away, and as many put in.
+    @Test func eachFieldOfALargeHeaderMayBeChanged() throws {
+        let world = try MilterWorld([.accept])
+        let count = MilterHeader.fieldsMax - 1
+        let header = String(repeating: "X: y\r\n", count: count) + "\r\n"
+        world.filter.steps = 0x80
+        world.filter.answer = { letter, _ in
+            guard letter == "E" else { return nil }
+            let wishes = (1...count).flatMap { F.packet("m", index: UInt32($0), "X", "") }
+            return .say(wishes + F.packet("h", "X", "z") + F.packet("c"))
+        }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient() == .proceed)
+        var outcome: MilterOutcome?
+        world.chain.beginMessage(header: Array(header.utf8))
+        world.chain.endOfMessage { outcome = $0 }
+        for _ in 0..<100 where outcome == nil { world.turns() }
+        #expect(outcome?.verdict == .proceed)
+        #expect(outcome?.modifications.header == Array("X: z\r\n\r\n".utf8))
+        #expect(world.filter.headers.count == count)
+        #expect(outcome?.changeCount == count + 1)
     }
 
     @Test func anAbsentFilterIsLeftAloneForAWhile() throws {
