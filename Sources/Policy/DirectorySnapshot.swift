@@ -74,6 +74,11 @@ package final class DirectorySnapshot: Sendable {
     private let aliases: [[UInt8]: [[UInt8]]]
     private let signingKeys: [[UInt8]: [SigningKey]]
     private let postmaster: AccountID?
+    /// The rules for clients that fail before they name a recipient: of the domain that slows them least. nil: none slows
+    /// anybody.
+    package let mildestTarpit: (domain: [UInt8], rules: DomainDefense.Tarpit)?
+    /// The longest that any domain keeps an answer back.
+    package let strongestTarpitSeconds: Int
 
     /// Keys are lower-case bytes; an alias key `@domain` is that domain's catch-all.
     package init(
@@ -91,6 +96,12 @@ package final class DirectorySnapshot: Sendable {
         // RFC 5321 §4.5.1: mail for postmaster is always taken, so somebody must get it.
         let candidates = accounts.filter { !$0.isDisabled }.sorted { $0.id < $1.id }
         postmaster = (candidates.first { $0.isAdmin } ?? candidates.first)?.id
+        let slowing = domains.filter { $0.value.enabled && $0.value.defense.tarpit.isOn }
+        strongestTarpitSeconds = slowing.lazy.map { $0.value.defense.tarpit.maxSeconds }.max() ?? 0
+        mildestTarpit = slowing.min { a, b in
+            let (first, second) = (a.value.defense.tarpit.maxSeconds, b.value.defense.tarpit.maxSeconds)
+            return first != second ? first < second : a.key.lexicographicallyPrecedes(b.key)
+        }.map { ($0.key, $0.value.defense.tarpit) }
     }
 
     package static let empty = DirectorySnapshot(version: 0, domains: [:], accounts: [], aliases: [:])

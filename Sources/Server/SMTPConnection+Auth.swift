@@ -127,7 +127,7 @@ extension SMTPConnection {
             refusing(
                 .login, StoreReplies.badCredentials, subject: triedUser,
                 because: "there is no such account, it is disabled, or the password is another"))
-        if delay > 0, hold(ticket, refusal, of: triedUser, seconds: delay, isRecipient: false) {
+        if delay > 0, hold(.login(ticket, refusal), of: triedUser, seconds: delay) {
             if let c = loop.reactor.connection(for: token) { armDeadline(c) }
             return
         }

@@ -339,7 +339,7 @@ final class SMTPConnection: ConnectionDriver {
             if codeClass >= 4 { tally.rejected += 1 }
         }
         if session.hasRefusals { noteRefusals() }
-        guard session.hasOutput else { return }
+        guard session.hasOutput, !defense.holdsOutput else { return }
         c.write(session.takeOutput())
     }
 
@@ -351,6 +351,7 @@ final class SMTPConnection: ConnectionDriver {
 
     private func close(_ c: Connection, _ reason: SessionClose) {
         if reason != .quit, reason != .shutdown, reason != .peerClosed { trouble = reason }
+        if defense.holdsOutput { forgetHeld() }
         sendOutput(c)
         closing = true
         c.closeAfterFlush()

@@ -959,6 +959,74 @@ def test_tarpitting_slows_the_one_that_fails(s):
     assert s.metric(slowed) == 1
 
 
+def test_tarpitting_slows_bad_commands(s):
+    slowed = r'martlet_defense_events_total.*"tarpit".*"slowed"'
+    c, f = reached(s, "127.1.0.1")
+    told(f)
+    c.sendall(b"FOO\r\n" * 2)
+    assert [told(f)[0] for _ in range(2)] == [500, 500]
+    assert b"127.1.0.1" in s.cli("tarpit", "list").stdout, "failures count without a tarpit"
+    assert s.metric(slowed) == 0, "no domain has it on"
+    s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=1")
+    c.sendall(b"FOO\r\nNOOP\r\n")
+    assert [r[:3] for r in read_replies(f, 2)] == ["500", "250"]
+    assert s.metric(slowed) == 1
+    # In another session, in other ways, without a recipient.
+    c, f = reached(s, "127.1.0.1")
+    told(f)
+    for i, command in enumerate([b"EXPN list", b"AUTH PLAIN x", b"MAIL FROM:no"]):
+        c.sendall(command + b"\r\n")
+        assert told(f)[0] in (501, 502, 503, 538)
+    assert s.metric(slowed) > 1
+    # Who pipelines behind a refusal is not to blame.
+    c, f = reached(s, "127.1.1.1")
+    told(f)
+    c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<nobody@e2e.test>\r\nDATA\r\n")
+    assert [r[:3] for r in read_replies(f, 4)] == ["250", "250", "550", "554"]
+    row = json.loads(s.cli("tarpit", "list", "127.1.1.1", "--json").stdout)[0]
+    assert row["failures"] == 1, row
+    # Who hangs up in the hold, or goes over to TLS behind a bad command, leaves nothing behind.
+    c, f = reached(s, "127.1.0.1")
+    told(f)
+    c.sendall(b"FOO\r\nSTARTTLS\r\n")
+    assert [r[:3] for r in read_replies(f, 2)] == ["500", "220"]
+    c, f = reached(s, "127.1.0.1")
+    told(f)
+    s.cli("domain", "set", "e2e.test", "tarpit_max_delay=30")
+    c.sendall(b"FOO\r\n")
+    wait_for("a held session", lambda: s.metric("martlet_tarpit_held_sessions") == 1)
+    c.shutdown(socket.SHUT_WR)
+    assert [r[:3] for r in read_replies(f, 1)] == ["421"] and f.read() == b""
+    assert s.metric("martlet_tarpit_held_sessions") == 0
+    s.cli("domain", "set", "e2e.test", "tarpit=false")
+
+
+def test_good_clients_are_known_after_a_restart(_, binary):
+    """With ten connections at most, the tenth is for who is known to be good."""
+    with Server(binary, smtp__max_connections=10, smtp__trusted_networks=[]) as s:
+        c, f = reached(s, "127.1.0.1")
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nDATA\r\n")
+        read_replies(f, 4)
+        c.sendall(message("good-1").replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        assert told(f)[0] == 250
+        c.close()
+        f.close()
+        for end in (s.kill, s.stop):
+            wait_for("the journal", lambda: s.metric("martlet_defense_journal_changes_total") + (end == s.stop) >= 1)
+            end()
+            s.start()
+            others = [reached(s, f"127.2.0.{i}") for i in range(1, 10)]
+            assert [told(f)[0] for _, f in others] == [220] * 9
+            _, f = reached(s, "127.2.0.20")
+            assert told(f)[0] == 421, "the last is not for strangers"
+            c, f = reached(s, "127.1.0.1")
+            assert told(f)[0] == 220, "its good name is forgotten"
+            for held in others + [(c, f)]:
+                held[1].close()
+                held[0].close()
+
+
 def test_a_burst_keeps_its_order_while_recipients_are_held(s):
     s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=1")
     c, f = reached(s, "127.1.0.1")

@@ -98,6 +98,57 @@ import Testing
     }
 
     /// A big sender may have a bad recipient now and then; who mostly fails is not good for one message.
+    private func proved(_ client: inout ClientRecord, _ seconds: Double) -> ClientRecord.GoodName? {
+        client.proved(at(seconds))
+    }
+
+    private func failed(_ client: inout ClientRecord, _ seconds: Double) -> Bool {
+        _ = client.fail(at(seconds))
+        return client.lostItsGoodName(at(seconds))
+    }
+
+    @Test func theJournalIsToldOfAGoodNameNowAndThen() {
+        var client = ClientRecord()
+        let first = proved(&client, 10)
+        #expect(first == ClientRecord.GoodName(seconds: 86_400, deliveries: 1))
+        let more = (11..<100).compactMap { proved(&client, Double($0)) }
+        #expect(more.isEmpty)
+        let due = proved(&client, 10 + ClientRecord.journalSeconds)
+        #expect(due?.deliveries == 91)
+        let again = proved(&client, 11 + ClientRecord.journalSeconds)
+        #expect(again == nil)
+    }
+
+    @Test func theJournalIsToldOnceOfALostName() {
+        var client = ClientRecord()
+        let unknown = failed(&client, 0)
+        #expect(!unknown)
+        client = ClientRecord()
+        client.proved(at(1))
+        let (lost, again) = (failed(&client, 2), failed(&client, 3))
+        #expect(lost && !again)
+        // It is earned anew at once, but told only after a while.
+        let told = (0..<20).compactMap { _ in proved(&client, 4) }
+        #expect(told.isEmpty)
+        #expect(client.isKnownGood(at(4)))
+    }
+
+    @Test func aGoodNameIsRestoredForWhatIsLeftOfIt() {
+        var client = ClientRecord()
+        client.restore(ClientRecord.GoodName(seconds: 3_600, deliveries: 10), at(0))
+        #expect(client.isKnownGood(at(3_599)))
+        #expect(!client.isKnownGood(at(3_601)))
+        let lost = (1...3).map { failed(&client, Double($0)) }
+        #expect(lost == [false, false, true])
+        // A clock that was wrong gives nobody more than a day.
+        client.restore(ClientRecord.GoodName(seconds: 1e9, deliveries: 1), at(0))
+        #expect(!client.isKnownGood(at(86_401)))
+        // The journal knew of it twenty hours ago: it is due.
+        client.restore(ClientRecord.GoodName(seconds: 4 * 3_600, deliveries: 1), at(10_000))
+        let due = proved(&client, 10_001)
+        #expect(due != nil)
+    }
+
     @Test func failuresCostTheGoodName() {
         var client = ClientRecord()
         for _ in 0..<5 { client.proved(at(0)) }

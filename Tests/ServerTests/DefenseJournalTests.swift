@@ -82,6 +82,56 @@ import Testing
         state.stop()
     }
 
+    private func open(_ folder: Folder, atHour hour: Int64) throws -> DefenseState {
+        try DefenseState.open(
+            storePath: folder.path, metrics: GreylistMetrics(Registry()), log: nil,
+            now: { WallTime(seconds: Self.start + hour * 3_600) }, rules: { _ in nil })
+    }
+
+    @Test func knownGoodClientsSurviveARestart() throws {
+        let folder = try Folder()
+        let clock = SystemTime()
+        let (v4, v6, bad, other) = (
+            IPAddress("192.0.2.1"), IPAddress("2001:db8:1:2::1"), IPAddress("192.0.2.3"), IPAddress("192.0.2.4")
+        )
+        var state = try open(folder, atHour: 0)
+        for client in [v4, v6, bad] { state.clients.delivered(client, now: clock.monotonic()) }
+        state.clients.failed(bad, now: clock.monotonic())
+        #expect(flush(state))
+        // As after kill -9 at that moment.
+        let kept = try folder.bytes()
+        state.stop()
+        try folder.write(kept)
+
+        state = try open(folder, atHour: 20)
+        #expect(state.journal.read.changes == 4)
+        #expect(state.journal.read.lostOctets == 0)
+        #expect(state.clients.isKnownGood(v4, now: clock.monotonic()))
+        #expect(state.clients.isKnownGood(IPAddress("2001:db8:1:2::9"), now: clock.monotonic()))
+        #expect(!state.clients.isKnownGood(bad, now: clock.monotonic()), "it had lost its good name")
+        #expect(!state.clients.isKnownGood(other, now: clock.monotonic()))
+        #expect(!state.clients.isKnownGood(v4, now: clock.monotonic().advanced(bySeconds: 5 * 3_600)))
+        // It goes on to earn it.
+        state.clients.delivered(v6, now: clock.monotonic())
+        state.stop()
+
+        state = try open(folder, atHour: 30)
+        #expect(!state.clients.isKnownGood(v4, now: clock.monotonic()), "a day has passed")
+        #expect(state.clients.isKnownGood(v6, now: clock.monotonic()))
+        state.stop()
+    }
+
+    @Test func aBusyClientTakesOneLine() throws {
+        let folder = try Folder()
+        let clock = SystemTime()
+        let state = try open(folder, atHour: 0)
+        for _ in 0..<1_000 { state.clients.delivered(IPAddress("192.0.2.1"), now: clock.monotonic()) }
+        state.stop()
+        let again = try open(folder, atHour: 0)
+        #expect(again.journal.read.changes == 1)
+        again.stop()
+    }
+
     @Test func operatorsWordsAreOnTheDiskWhenTheyAreAnswered() throws {
         let folder = try Folder()
         var state = try open(folder)

@@ -86,7 +86,7 @@ import Testing
             switch change {
             case .put(_, let record, _): record.state.rawValue
             case .remove: "gone"
-            case .exception: "?"
+            case .exception, .good: "?"
             }
         }
         #expect(states == ["new", "waiting", "known", "gone", "known"])

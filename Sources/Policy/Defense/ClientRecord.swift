@@ -7,6 +7,8 @@ package struct ClientRecord: Sendable, Hashable {
     package static let goodSeconds = 86_400.0
     /// … as long as it has this many accepted messages for each failure.
     private static let deliveriesPerFailure = 5
+    /// Its good name is told to the journal this often, and that it lost it not sooner.
+    package static let journalSeconds = 7_200.0
 
     package private(set) var open: Int32 = 0
     /// When it was last dealt with: the stalest record makes room.
@@ -21,6 +23,9 @@ package struct ClientRecord: Sendable, Hashable {
     private var slowedUntil = Instant(nanoseconds: 0)
     private var goodUntil = Instant(nanoseconds: 0)
     private var deliveries: UInt32 = 0
+    /// What the journal was told last is that it is good.
+    private var isJournaledGood = false
+    private var journaledNext = Instant(nanoseconds: 0)
 
     package init() {}
 
@@ -164,12 +169,54 @@ package struct ClientRecord: Sendable, Hashable {
 
     package func slowedSeconds(_ now: Instant) -> Double { slowedUntil.seconds(since: now) }
 
-    /// It proved itself: by mail that was accepted, or by a login.
-    package mutating func proved(_ now: Instant) {
+    /// It proved itself: by mail that was accepted, or by a login. The answer is what the journal has to be told; nil:
+    /// nothing, it knows.
+    @discardableResult
+    package mutating func proved(_ now: Instant) -> GoodName? {
         touched = now
         if now >= goodUntil { deliveries = 0 }
         Self.raise(&deliveries)
         goodUntil = now.advanced(bySeconds: Self.goodSeconds)
+        guard now >= journaledNext, let name = goodName(now) else { return nil }
+        isJournaledGood = true
+        journaledNext = now.advanced(bySeconds: Self.journalSeconds)
+        return name
+    }
+
+    /// Whether the journal has to be told that it is not good any more.
+    package mutating func lostItsGoodName(_ now: Instant) -> Bool {
+        guard isJournaledGood, now < goodUntil, !isKnownGood(now) else { return false }
+        isJournaledGood = false
+        journaledNext = now.advanced(bySeconds: Self.journalSeconds)
+        return true
+    }
+
+    /// What outlives a restart of a client that is known to be good.
+    package struct GoodName: Sendable, Hashable {
+        /// How much longer it is; at most `goodSeconds`.
+        package var seconds: Double
+        package var deliveries: UInt32
+
+        package init(seconds: Double, deliveries: UInt32) {
+            self.seconds = seconds
+            self.deliveries = deliveries
+        }
+    }
+
+    /// nil: it is not known to be good.
+    package func goodName(_ now: Instant) -> GoodName? {
+        guard isKnownGood(now) else { return nil }
+        return GoodName(seconds: goodUntil.seconds(since: now), deliveries: deliveries)
+    }
+
+    /// What a journal held of it.
+    package mutating func restore(_ name: GoodName, _ now: Instant) {
+        touched = now
+        let seconds = min(max(0, name.seconds), Self.goodSeconds)
+        goodUntil = now.advanced(bySeconds: seconds)
+        deliveries = name.deliveries
+        isJournaledGood = seconds > 0
+        journaledNext = now.advanced(bySeconds: max(0, seconds - Self.goodSeconds + Self.journalSeconds))
     }
 
     package func isKnownGood(_ now: Instant) -> Bool {

@@ -139,7 +139,9 @@ extension SMTPSession {
     private mutating func run<Sink: BodySink>(_ verb: Verb, _ line: Span<UInt8>, body: inout Sink) {
         switch verb {
         case .ehlo, .helo, .lhlo: hello(verb, line, body: &body)
-        case .mail: mail(line)
+        case .mail:
+            mail(line)
+            mailRefused = transaction == nil
         case .rcpt: recipient(line)
         case .data: data(line, body: &body)
         case .bdat: bdat(line, body: &body)

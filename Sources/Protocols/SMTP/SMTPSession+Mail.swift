@@ -39,6 +39,7 @@ extension SMTPSession {
             return reply(StandardReplies.senderOk)
         }
         transaction = nil
+        mailRefused = true
         if case .refused(let refusal) = answer { pass(refusal) } else { reply(StandardReplies.localError) }
     }
 

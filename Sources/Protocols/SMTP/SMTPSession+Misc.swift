@@ -7,6 +7,7 @@ extension SMTPSession {
         // RFC 5321 §4.1.4: a name is never refused for being untrue; only what cannot be a name is.
         guard name.count > 0, name.count <= 255, isName(name) else { return reply(StandardReplies.heloName) }
         abortTransaction(body: &body)
+        mailRefused = false
         helo = [UInt8](name)
         greeted = true
         hadCommand = true
@@ -28,6 +29,7 @@ extension SMTPSession {
     mutating func reset<Sink: BodySink>(_ line: Span<UInt8>, body: inout Sink) {
         guard line.count == 4 else { return reply(StandardReplies.noArguments) }
         abortTransaction(body: &body)
+        mailRefused = false
         reply(StandardReplies.ok)
     }
 
@@ -60,7 +62,9 @@ extension SMTPSession {
 
     mutating func answeredUnknown(_ answer: Answer, _ isKnown: Bool) {
         waiting = .nothing
-        if case .refused(let refusal) = answer { pass(refusal) } else { reply(Self.usualReply(isKnown)) }
+        guard case .refused(let refusal) = answer else { return reply(Self.usualReply(isKnown)) }
+        if refusal.code >= 500 { refusals.noteFault() }
+        pass(refusal)
     }
 
     private static func usualReply(_ isKnown: Bool) -> Reply {

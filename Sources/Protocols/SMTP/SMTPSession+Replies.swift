@@ -57,6 +57,7 @@ extension SMTPSession {
         guard let refusalID, phase != .closed else { return refusal }
         let told = refusal.explained(by: refusalID)
         refusals.note(verb, told)
+        if isFault(refusal, to: verb) { refusals.noteFault() }
         return told
     }
 
@@ -74,6 +75,8 @@ extension SMTPSession {
         guard phase != .closed else { return }
         // That the server stops is all there is to say of it; a refusal of the driver's has its id.
         let isToldAlready = last.isPositive || reason == .shutdown || reason == .refused
+        // A 421 to what was no command at all.
+        if reason == .foreignProtocol || reason == .lineTooLong { refusals.noteFault() }
         let last = isToldAlready ? last : explained(last, to: running)
         outcomes.note(running, last)
         // Replies that wait for answers will not come; the 421 speaks for them all (RFC 5321 §3.8).

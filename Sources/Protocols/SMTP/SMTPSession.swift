@@ -37,6 +37,8 @@ package struct SMTPSession: ~Copyable {
     var hadCommand = false
     var tls: TLSFacts?
     var helo: [UInt8] = []
+    /// The last MAIL was refused: what was pipelined behind it fails, too.
+    var mailRefused = false
     var identity: [UInt8]?
     var sasl = SASLExchange.idle
     var transaction: Transaction?
@@ -134,6 +136,7 @@ package struct SMTPSession: ~Copyable {
         greeted = false
         isESMTP = false
         helo = []
+        mailRefused = false
         identity = nil
         scanned = 0
         if phase == .handshake { phase = .command }

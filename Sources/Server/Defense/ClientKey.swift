@@ -8,6 +8,7 @@ struct ClientKey: Hashable {
     let bits: UInt64
     private let kind: Kind
 
+    /// Journals have the numbers.
     private enum Kind: UInt8 { case nobody, v4, v6, v4Network, v6Network }
 
     /// Matches no client.
@@ -33,6 +34,17 @@ struct ClientKey: Hashable {
         var bits: UInt64 = 0
         for i in 0..<min(8, address.bytes.count) { bits = bits << 8 | UInt64(address.bytes[i]) }
         return bits
+    }
+
+    /// As a journal keeps it.
+    var code: UInt8 { kind.rawValue }
+
+    /// nil: it is no client's address.
+    init?(code: UInt8, bits: UInt64) {
+        guard let kind = Kind(rawValue: code), kind == .v4 || kind == .v6, kind == .v6 || bits >> 32 == 0 else {
+            return nil
+        }
+        self.init(bits: bits, kind: kind)
     }
 
     var isNobody: Bool { kind == .nobody }

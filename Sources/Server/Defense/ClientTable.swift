@@ -23,11 +23,18 @@ package final class ClientTable: Sendable {
     private let held = Atomic<Int>(0)
     private let addresses: ClientShards
     private let networks: ClientShards
+    /// Told of good names that are to outlive a restart: of one client when it gets it, every `ClientRecord.journalSeconds`
+    /// while it earns it anew, and when it lost it.
+    private let remember: (@Sendable (GoodClient) -> Void)?
 
     /// Room for so many, rounded up to whole shards.
-    package init(addresses: Int = addressesUsual, networks: Int = networksUsual) {
+    package init(
+        addresses: Int = addressesUsual, networks: Int = networksUsual,
+        remember: (@Sendable (GoodClient) -> Void)? = nil
+    ) {
         self.addresses = ClientShards(records: addresses)
         self.networks = ClientShards(records: networks)
+        self.remember = remember
     }
 
     // MARK: Connections
@@ -164,7 +171,10 @@ package final class ClientTable: Sendable {
     @discardableResult
     package func failed(_ address: IPAddress?, now: Instant) -> Int {
         guard let address else { return 0 }
-        return addresses.claim(ClientKey(address), now) { $0.fail(now) } ?? 0
+        let key = ClientKey(address)
+        let (before, isLost) = addresses.claim(key, now) { ($0.fail(now), $0.lostItsGoodName(now)) } ?? (0, false)
+        if isLost { remember?(GoodClient(key: key, name: nil)) }
+        return before
     }
 
     /// Asked before `failed` counts what is being answered, so that the first failure is not held. Whole seconds.
@@ -176,12 +186,32 @@ package final class ClientTable: Sendable {
     /// A message of the client was accepted, and not as junk.
     package func delivered(_ address: IPAddress?, now: Instant) {
         guard let address else { return }
-        addresses.claim(ClientKey(address), now) { $0.proved(now) }
+        let key = ClientKey(address)
+        guard let name = addresses.claim(key, now, { $0.proved(now) }) ?? nil else { return }
+        remember?(GoodClient(key: key, name: name))
     }
 
     package func isKnownGood(_ address: IPAddress?, now: Instant) -> Bool {
         guard let address else { return true }
         return addresses.known(ClientKey(address)) { $0.isKnownGood(now) } ?? false
+    }
+
+    // MARK: Restarts
+
+    /// What the journal held of a client; before any loop runs.
+    func restore(_ client: GoodClient, now: Instant) {
+        if let name = client.name {
+            addresses.claim(client.key, now) { $0.restore(name, now) }
+        } else {
+            addresses.known(client.key) { $0.restore(ClientRecord.GoodName(seconds: 0, deliveries: 0), now) }
+        }
+    }
+
+    /// Every client that is known to be good.
+    func eachGood(now: Instant, _ body: (GoodClient) -> Void) {
+        addresses.look { key, record in
+            if let name = record.goodName(now) { body(GoodClient(key: key, name: name)) }
+        }
     }
 
     // MARK: Held sessions

@@ -1,4 +1,4 @@
-import Base
+package import Base
 import Ledger
 package import Policy
 
@@ -8,6 +8,16 @@ package enum DefenseChange: Sendable, Hashable {
     case put([UInt8], GreylistRecord, hasLapsed: Bool)
     case remove([UInt8])
     case exception(DefenseExceptionChange)
+    /// A client's good name until then; without one: until it was lost.
+    case good(GoodClient, until: WallTime)
+}
+
+extension DefenseChange {
+    /// As it is at the moment `now`.
+    static func good(_ client: GoodClient, from now: WallTime) -> DefenseChange {
+        let left = Int64(min(max(0, client.name?.seconds ?? 0), ClientRecord.goodSeconds) * 1e6)
+        return .good(client, until: WallTime(microseconds: now.microseconds &+ left))
+    }
 }
 
 /// How changes lie in the file: length and CRC-32 of the payload (four octets each, little-endian), the payload. The
@@ -21,6 +31,10 @@ enum DefenseFrame {
     private static let put: UInt8 = 1
     private static let remove: UInt8 = 2
     private static let exception: UInt8 = 3
+    private static let good: UInt8 = 4
+    private static let goodOctets = 21
+    /// Of a frame that keeps a good name.
+    static let goodFrameOctets = headOctets + 1 + goodOctets
 
     static func append(_ change: DefenseChange, to out: inout [UInt8]) {
         var payload: [UInt8] = []
@@ -41,6 +55,12 @@ enum DefenseFrame {
             payload.append(change.list.rawValue)
             payload.append(change.isRemoval ? 1 : 0)
             payload += change.text
+        case .good(let client, let until):
+            payload.append(good)
+            payload.append(client.key.code)
+            append(client.key.bits, octets: 8, to: &payload)
+            append(UInt64(bitPattern: client.name == nil ? 0 : until.microseconds), octets: 8, to: &payload)
+            append(UInt64(client.name?.deliveries ?? 0), octets: 4, to: &payload)
         }
         guard payload.count <= payloadMax else { return }
         append(UInt64(payload.count), octets: 4, to: &out)
@@ -70,6 +90,15 @@ enum DefenseFrame {
                     isRemoval: rest[rest.startIndex + 1] == 1)
             else { return nil }
             return .exception(change)
+        case good:
+            guard rest.count == goodOctets, let code = rest.first,
+                let key = ClientKey(code: code, bits: integer(rest, rest.startIndex + 1, 8))
+            else { return nil }
+            let until = WallTime(microseconds: Int64(bitPattern: integer(rest, rest.startIndex + 9, 8)))
+            let deliveries = UInt32(truncatingIfNeeded: integer(rest, rest.startIndex + 17, 4))
+            // How long it holds is known when the time is.
+            let name = until.microseconds > 0 ? ClientRecord.GoodName(seconds: 0, deliveries: deliveries) : nil
+            return .good(GoodClient(key: key, name: name), until: until)
         default:
             return nil
         }

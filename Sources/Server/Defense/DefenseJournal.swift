@@ -1,6 +1,7 @@
 package import Base
 import CEpoll
 import Handoff
+import Policy
 import Synchronization
 package import Telemetry
 
@@ -68,16 +69,18 @@ package final class DefenseJournal: Sendable {
     /// Makes the folder if need be, reads the journal into `book` and its exceptions, and starts the thread. Before
     /// anybody decides; one process to a folder: whoever opens holds the store's lock.
     package static func open(
-        folder: String, book: GreylistBook, inbox: DefenseJournalInbox, metrics: GreylistMetrics, log: Log?,
+        folder: String, book: GreylistBook, clients: ClientTable? = nil, inbox: DefenseJournalInbox,
+        metrics: GreylistMetrics, log: Log?,
         now: @escaping @Sendable () -> WallTime = { SystemTime().wall() }
     ) throws(DefenseJournalError) -> DefenseJournal {
         try DefenseJournalFile.makeFolder(folder)
         var exceptions = book.exceptions.current
+        let start = (now: SystemTime().monotonic(), wall: now())
         let reading = try DefenseJournalFile.read(folder: folder) { change in
-            if case .exception(let change) = change {
-                _ = change.apply(to: &exceptions)
-            } else {
-                book.load(change)
+            switch change {
+            case .exception(let change): _ = change.apply(to: &exceptions)
+            case .good(let client, let until): clients?.restore(client, until: until, start)
+            case .put, .remove: book.load(change)
             }
         }
         book.exceptions.load(exceptions)
@@ -86,10 +89,10 @@ package final class DefenseJournal: Sendable {
         let isKept = try file.open(reading)
         report(reading, isKept: isKept, log)
         let journal = DefenseJournal(inbox, reading)
-        let start = Start(file)
+        let handover = Start(file)
         let handle = LoopThread.spawn("defense") {
-            guard let file = start.take() else { return }
-            DefenseJournalThread(file, book, inbox, metrics, log, now: now)
+            guard let file = handover.take() else { return }
+            DefenseJournalThread(file, book, clients, inbox, metrics, log, now: now)
                 .run { journal.isStopping.load(ordering: .acquiring) }
         }
         journal.thread.withLock { $0 = handle }
@@ -126,5 +129,16 @@ package final class DefenseJournal: Sendable {
         init(_ file: sending DefenseJournalFile) { self.file = Mutex(file) }
 
         func take() -> sending DefenseJournalFile? { file.withLock { $0.take() } }
+    }
+}
+
+extension ClientTable {
+    /// What is left of a good name by the clock on the wall, which goes on while the server does not.
+    fileprivate func restore(_ client: GoodClient, until: WallTime, _ start: (now: Instant, wall: WallTime)) {
+        var name = client.name
+        let (left, overflow) = until.microseconds.subtractingReportingOverflow(start.wall.microseconds)
+        name?.seconds = overflow ? 0 : Double(left) / 1e6
+        if let seconds = name?.seconds, seconds <= 0 { name = nil }
+        restore(GoodClient(key: client.key, name: name), now: start.now)
     }
 }

@@ -19,6 +19,7 @@ final class DefenseJournalThread {
 
     private let file: DefenseJournalFile
     private let book: GreylistBook
+    private let clients: ClientTable?
     private let inbox: DefenseJournalInbox
     private let metrics: GreylistMetrics
     private let log: Log?
@@ -35,11 +36,13 @@ final class DefenseJournalThread {
     private var rewriteAt = smallOctets
 
     init(
-        _ file: DefenseJournalFile, _ book: GreylistBook, _ inbox: DefenseJournalInbox, _ metrics: GreylistMetrics,
+        _ file: DefenseJournalFile, _ book: GreylistBook, _ clients: ClientTable?, _ inbox: DefenseJournalInbox,
+        _ metrics: GreylistMetrics,
         _ log: Log?, now: @escaping @Sendable () -> WallTime
     ) {
         self.file = file
         self.book = book
+        self.clients = clients
         self.inbox = inbox
         self.metrics = metrics
         self.log = log
@@ -151,7 +154,9 @@ final class DefenseJournalThread {
     /// Octets the file would have if it were written anew.
     private var live: Int {
         let size = book.size
-        return size.octets + size.entries * Self.frameOctets
+        var good = 0
+        clients?.eachGood(now: clock.monotonic()) { _ in good += 1 }
+        return size.octets + size.entries * Self.frameOctets + good * DefenseFrame.goodFrameOctets
     }
 
     private func measure() {
@@ -167,6 +172,8 @@ final class DefenseJournalThread {
         let isDone = file.rewrite { emit in
             for change in exceptions.changes { emit(.exception(change)) }
             book.each { key, record, hasLapsed in emit(.put(key, record, hasLapsed: hasLapsed)) }
+            let wall = now()
+            clients?.eachGood(now: clock.monotonic()) { emit(.good($0, from: wall)) }
         }
         if isDone {
             needsRewrite = false

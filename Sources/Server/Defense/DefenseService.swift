@@ -30,7 +30,7 @@ final class DefenseService {
             throw StartupError.temporary("the journal of the defences cannot be opened: \(error)")
         }
         services = DefenseServices(
-            clients: ClientTable(), limits: LimitPublisher(LimitSettings(configuration)),
+            clients: state.clients, limits: LimitPublisher(LimitSettings(configuration)),
             accounts: AccountTable(LimitSettings.accounts(configuration)),
             settings: DefenseSettingsPublisher(DefenseSettings(configuration)),
             proxies: ProxyNetworks(configuration.smtp.proxyNetworks), greylist: state.greylist,

@@ -9,6 +9,8 @@ package struct DefenseState: Sendable {
     package let exceptions: DefenseExceptionsPublisher
     package let greylist: GreylistBook
     package let journal: DefenseJournal
+    /// Of the limits and the tarpit; only good names outlive a restart.
+    package let clients: ClientTable
     private let inbox: DefenseJournalInbox
 
     /// In `<storePath>/defense`. `rules` gives a receiving domain's rules in force.
@@ -20,9 +22,12 @@ package struct DefenseState: Sendable {
         let inbox = DefenseJournalInbox(metrics: metrics)
         let book = GreylistBook(
             exceptions: exceptions, journal: inbox, metrics: metrics, entriesMax: entriesMax, rules: rules)
+        let clients = ClientTable { inbox.post(.good($0, from: now())) }
         let journal = try DefenseJournal.open(
-            folder: storePath + "/defense", book: book, inbox: inbox, metrics: metrics, log: log, now: now)
-        return DefenseState(exceptions: exceptions, greylist: book, journal: journal, inbox: inbox)
+            folder: storePath + "/defense", book: book, clients: clients, inbox: inbox, metrics: metrics, log: log,
+            now: now)
+        return DefenseState(
+            exceptions: exceptions, greylist: book, journal: journal, clients: clients, inbox: inbox)
     }
 
     /// An operator adds or removes exceptions: how many changed, whether there was no room for one, and whether it is on

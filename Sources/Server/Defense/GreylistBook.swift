@@ -318,7 +318,7 @@ extension GreylistBook {
                 guard let record = shard.remove(key) else { return }
                 metrics.entries.add(GreylistStateLabel(record.state), -1)
             }
-        case .exception:
+        case .exception, .good:
             return
         }
     }

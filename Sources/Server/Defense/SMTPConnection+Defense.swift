@@ -114,8 +114,20 @@ extension SMTPConnection {
         return services.clients.tarpitDelay(client, maxSeconds: rules.maxSeconds, now: now)
     }
 
+    /// Counts bad commands of the client, and keeps their replies back where a domain of ours slows such clients. No
+    /// recipient is named by them, so the rules are those of the domain that slows them least. Who is logged in is ours.
+    private func countBadCommands(_ count: Int) {
+        guard count > 0, !isOwnMail, session.authenticatedIdentity == nil else { return }
+        let mildest = loop.services.directory.current.mildestTarpit
+        var delay = 0.0
+        for _ in 0..<count { delay = tarpitDelay(mildest?.rules, mildest?.domain ?? []) }
+        // What ends the connection, or was said before TLS, is on its way.
+        guard delay > 0, !session.isClosed, !session.isBeforeHandshake else { return }
+        _ = hold(.output, of: [], seconds: delay)
+    }
+
     /// Keeps an answer back; false when it must not be, and goes out at once.
-    func hold(_ ticket: Ticket, _ answer: Answer, of subject: [UInt8], seconds: Double, isRecipient: Bool) -> Bool {
+    func hold(_ what: SessionDefense.Held.What, of subject: [UInt8], seconds: Double) -> Bool {
         let services = loop.services.defense
         guard defense.held == nil, !loop.isDraining else { return false }
         guard !services.pressure.state.sheds(.hold, known: false), services.clients.hold(services.limits.current) else {
@@ -124,13 +136,13 @@ extension SMTPConnection {
         }
         loop.services.metrics.defense.held.add(1)
         let now = loop.reactor.now
-        defense.held = SessionDefense.Held(
-            ticket: ticket, answer: answer, since: now, until: now.advanced(bySeconds: seconds),
-            isRecipient: isRecipient)
+        defense.held = SessionDefense.Held(what: what, since: now, until: now.advanced(bySeconds: seconds))
         // Nothing is read meanwhile, but who leaves must not keep a place that others could be held in.
         loop.reactor.connection(for: token)?.watchForEnd(true)
         var event = DefenseEvent(
-            .tarpit, .slowed, subject: subject, detail: "kept waiting \(Int(seconds)) s and longer with each failure")
+            .tarpit, .slowed, subject: subject,
+            detail: "\(defense.holdsOutput ? "after a bad command " : "")kept waiting \(Int(seconds)) s "
+                + "and longer with each failure")
         event.figures = .tarpit(
             DefenseFigures.Tarpit(failures: defense.lastFailuresBefore, seconds: Int(seconds)))
         defense.addHeld(seconds: Int(seconds))
@@ -142,7 +154,11 @@ extension SMTPConnection {
     func releaseHeld() {
         guard let held = defense.held else { return }
         forgetHeld()
-        if held.isRecipient { advanceGate() } else { give(held.ticket, held.answer) }
+        switch held.what {
+        case .recipient: advanceGate()
+        case .login(let ticket, let answer): give(ticket, answer)
+        case .output: return
+        }
     }
 
     func forgetHeld() {
@@ -159,7 +175,13 @@ extension SMTPConnection {
     func peerEnded(_ c: Connection) {
         guard let held = defense.held else { return }
         let told = refusing(abandoned(held, .closed), SessionDefense.Held.abandoned)
-        answer(held.ticket, .refused(told))
+        switch held.what {
+        case .recipient(let ticket, _), .login(let ticket, _): answer(ticket, .refused(told))
+        case .output:
+            // RFC 5321 §3.8: the 421 speaks for them all.
+            _ = session.takeOutput()
+            session.dismiss(told)
+        }
         pump(c)
     }
 
@@ -202,13 +224,14 @@ extension SMTPConnection {
 
     /// Refusals in the session's own words since the last look.
     func noteRefusals() {
-        session.drainRefusals { verb, reply in
+        let badCommands = session.drainRefusals { verb, reply in
             beExplained()
             tally.refusal = reply
             record(
                 DefenseEvent(
                     .protocol, DefenseEvent.Effect(of: reply), detail: Self.occasion(verb), reply: reply))
         }
+        countBadCommands(badCommands)
     }
 
     private static func occasion(_ verb: Verb?) -> String {
@@ -254,7 +277,7 @@ extension SMTPConnection {
     /// The transaction is over without a message.
     func endTransaction() {
         gate = []
-        if defense.held?.isRecipient == true { forgetHeld() }
+        if case .recipient = defense.held?.what { forgetHeld() }
         chain?.abort()
         body.filter = nil
         body.forgetMark()

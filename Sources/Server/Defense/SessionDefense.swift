@@ -32,13 +32,24 @@ struct SessionDefense {
     private(set) var lastFailuresBefore = 0
     private var lastTally: Int?
 
+    /// What the session has to say waits.
+    var holdsOutput: Bool {
+        guard let held, case .output = held.what else { return false }
+        return true
+    }
+
     struct Held {
-        let ticket: Ticket
-        let answer: Answer
+        let what: What
         let since: Instant
         let until: Instant
-        /// The first in line at the gate; otherwise a login.
-        let isRecipient: Bool
+
+        enum What {
+            /// The answer to the first in line at the gate.
+            case recipient(Ticket, Answer)
+            case login(Ticket, Answer)
+            /// The replies to bad commands, and those before them that go out with them.
+            case output
+        }
 
         /// What a client gets instead that ended its side: it must not learn sooner what others wait for.
         // RFC 5321 §3.8: 421 as the answer to any command, and the connection closes. RFC 3463 §3.5: X.4.2, bad connection.

@@ -104,7 +104,7 @@ extension SMTPConnection {
         let policy = directory.rules(ofDomain: current.address.domain)?.policy.defense.tarpit
         let delay = tarpitDelay(policy, current.address.domain)
         guard delay > 0,
-            hold(current.ticket, answer, of: current.address.wire, seconds: delay, isRecipient: true)
+            hold(.recipient(current.ticket, answer), of: current.address.wire, seconds: delay)
         else { return answer }
         current.stage = .held(answer)
         return nil
