@@ -689,6 +689,43 @@ def explained(lab):
 
 
 @part
+def bodies(lab):
+    """A new body, with line ends of all kinds and many megabytes, under our own signature; meanwhile others are served."""
+    import dkim
+    f = Filter()
+    with MilterServer(lab, [lab.entry(f.port, listeners=["submission"])]) as s:
+        s.cli("dkim", "generate", "in.example", "--algorithm", "rsa", "--selector", "one")
+        s.cli("dkim", "activate", "in.example", "one")
+        records = s.run("domain", "dns", "in.example").stdout.decode()
+        key = re.search(r"p=([A-Za-z0-9+/=\"\s]+)", records)
+        record = b"v=DKIM1; k=rsa; p=" + re.sub(rb"[^A-Za-z0-9+/=]", b"", key[1].encode()) if key else b""
+        line = b"%09d abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\n"
+        lines = b"".join(line % i for i in range(300_000))
+        for name, made in (("short", b"one\ntwo\r\nthree\rfour\n"), ("long", lines)):
+            pieces = [made[i:i + 65_535] for i in range(0, len(made), 65_535)]
+            f.script = {"E": [packet("b", p) for p in pieces] + [packet("c")]}
+            slow = []
+            def others():
+                for _ in range(20):
+                    begun = time.monotonic()
+                    reply = s.send(text("of another"))[-1]
+                    slow.append((reply.code, time.monotonic() - begun))
+            thread = threading.Thread(target=others)
+            thread.start()
+            s.taken(s.send(text(f"signed {name}", more=("X-Mine: 1",)).replace(SENDER.encode(), TO.encode()),
+                           port=s.users, login=True)[-1], f"{len(made)} octets instead, {name}")
+            thread.join()
+            s.expect(all(code == 250 for code, _ in slow), "others' mail is taken meanwhile", slow)
+            raw = s.stored(f"signed {name}")
+            want = re.sub(rb"\r\n|\r|\n", b"\r\n", made)
+            if s.expect(raw and fields(raw[0])[1] == want, "is stored with whole line ends", raw and len(raw[0])):
+                s.expect(b"\r\nDKIM-Signature:" in raw[0] or raw[0].startswith(b"DKIM-Signature:"), "it is signed", raw[0][:600])
+                s.expect(dkim.DKIM(raw[0], logger=None).verify(dnsfunc=lambda *_, **__: record), "and the signature is good",
+                         raw[0][:800])
+        s.expect(s.metric("martlet_mailbox_full_total") in (0, None), "no mailbox was full")
+
+
+@part
 def redirects(lab):
     """A message that a filter sends elsewhere is taken only when it can be had there."""
     f = Filter()

@@ -26,6 +26,8 @@ struct BodyAssembler: BodySink {
     var bufferedOctets: Int { buffer.count }
     private(set) var chunksUnderWay = 0
     private var failed = false
+    /// The rest is not kept.
+    var hasFailed: Bool { failed }
     /// A hint for the first allocation: what MAIL declared, bounded.
     var expectedOctets = 0
 

@@ -11,7 +11,7 @@ import Telemetry
 /// Confined to the loop's thread; answers from other threads come as jobs of the loop, found by the connection's token.
 final class SMTPConnection: ConnectionDriver {
     /// Chunks of a body on their way to disk at which reading stops.
-    private static let chunksUnderWayMax = 4
+    static let chunksUnderWayMax = 4
     private static let owedSecondsMax = 600.0
 
     let loop: LoopContext
@@ -50,6 +50,8 @@ final class SMTPConnection: ConnectionDriver {
     var preparedHeader: InboundHeader?
     /// The message that the filters have to the end.
     var underFilter: PendingMessage?
+    /// The message whose new body, which a filter made, is on its way to the store.
+    var underReplacement: (judged: JudgedMessage, body: ReplacedBody)?
     /// The message whose signatures are being made.
     var underSignature: SignedCase?
     /// The id of the message, as filters were told.
@@ -231,6 +233,7 @@ final class SMTPConnection: ConnectionDriver {
         if reason == .stopping { forgetHeld() } else { abandonHeld() }
         chain?.close()
         if let underFilter { discard(underFilter.content) }
+        underReplacement = nil
         if let underSignature { discard(underSignature.judged.message.content) }
         if case .tlsFailed(let text) = reason {
             loop.services.metrics.tlsSessions.add(.unknown, .failed)
@@ -276,6 +279,7 @@ final class SMTPConnection: ConnectionDriver {
 
     private func chunkWritten(_ reactor: Reactor) {
         body.store.chunkWritten()
+        if underReplacement != nil { continueReplacing() }
         if let c = reactor.connection(for: token), !closing { applyBackPressure(c) }
     }
 

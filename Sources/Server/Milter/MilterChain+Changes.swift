@@ -18,10 +18,7 @@ extension MilterChain {
             made.note(.bodyReplaced, after: Array("\(body.count) octets".utf8))
             made.wanted.body = body
             // Those that come after see the new one.
-            if isKept, content.isComplete {
-                content.replace(with: body)
-                keep(body.count)
-            }
+            if isKept, content.isComplete { content.replace(with: body) }
         }
         header = made.header
         modifications = made.wanted

@@ -39,8 +39,9 @@ extension MilterChain {
         defer { isCalled = false }
         if isKept {
             content.append(bytes)
-            keep(content.bytes.count)
-            if keptOctets > context.limits.keptMax || context.keptOctets > context.limits.keptByLoopMax { spread() }
+            account()
+            let limits = context.limits
+            if content.bytes.count > limits.keptMax || context.keptOctets > limits.keptByLoopMax { spread() }
         } else if links.contains(where: isHearingBody) {
             content.append(bytes)
         } else {
@@ -53,6 +54,7 @@ extension MilterChain {
     package func endOfMessage(_ completion: @escaping (MilterOutcome) -> Void) {
         outcomeWaiter = completion
         content.isComplete = true
+        endsBy = context.reactor.now.advanced(bySeconds: context.limits.chainSecondsMax)
         isCalled = true
         pumpAll()
         isCalled = false
@@ -79,7 +81,7 @@ extension MilterChain {
     private func startNext() {
         guard decided == nil, !waiting.isEmpty else { return }
         let next = waiting.removeFirst()
-        if !isKept { keep(0) }
+        guard !isOutOfTime else { return fail(next, .noTime) }
         next.session.macros = macros
         next.beginMessage()
         updatePause()
@@ -90,7 +92,6 @@ extension MilterChain {
         isSpread = true
         let all = waiting
         waiting = []
-        keep(0)
         // All of them take part before the first octet is taken, or what the others need would be forgotten.
         for link in all {
             link.session.macros = macros
@@ -99,10 +100,8 @@ extension MilterChain {
         for link in all where link.part == .content { link.pumpMessage() }
     }
 
-    func keep(_ octets: Int) {
-        context.keptOctets += octets - keptOctets
-        keptOctets = octets
-    }
+    /// The end of the message has taken all the time there is for it.
+    var isOutOfTime: Bool { endsBy.map { context.reactor.now >= $0 } ?? false }
 
     /// The first octet that a filter which hears the message has not taken.
     private var firstUntaken: Int {
@@ -114,6 +113,7 @@ extension MilterChain {
     /// A filter took octets, or wants no more of them.
     func consumed() {
         if !isKept { content.forget(before: firstUntaken) }
+        account()
         updatePause()
     }
 
@@ -128,7 +128,7 @@ extension MilterChain {
 
     func forgetMessage() {
         waiting = []
-        keep(0)
+        endsBy = nil
         isSpread = false
         wantsPause = false
         header = MilterHeader([])
@@ -136,6 +136,7 @@ extension MilterChain {
         modifications = MilterModifications()
         changes = []
         changeCount = 0
+        account()
     }
 
     // MARK: What becomes of it
@@ -143,6 +144,7 @@ extension MilterChain {
     /// A filter's last word on the message, or on a part of it.
     func messageAnswered(_ link: MilterLink, _ answer: MilterAnswer) {
         let isAtEnd = link.message.step == .ending
+        link.message.endChanges()
         let message = link.message
         switch verdict(answer, of: link, about: []) {
         case .proceed, .accept:
@@ -188,7 +190,8 @@ extension MilterChain {
         decided = verdict
         endParts()
         content = MilterContent()
-        keep(0)
+        modifications = MilterModifications()
+        account()
         finishIfDone()
         updatePause()
     }

@@ -36,7 +36,9 @@ package final class MilterChain {
     var waiting: [MilterLink] = []
     /// All hear it at once.
     var isSpread = false
-    var keptOctets = 0
+    private var keptOctets = 0
+    /// When the filters' time for the message is over; nil: its end has not come.
+    var endsBy: Instant?
     var modifications = MilterModifications()
     /// What was changed so far, for `explain`; bounded by `FilterChange.changesMax`.
     var changes: [FilterChange] = []
@@ -62,6 +64,14 @@ package final class MilterChain {
     deinit {
         context.keptOctets -= keptOctets
         for link in links { link.quit() }
+    }
+
+    /// Tells the loop how much is held here.
+    func account() {
+        var held = content.kept + (modifications.body?.count ?? 0)
+        for link in links { held += link.message.newBody?.count ?? 0 }
+        context.keptOctets += held - keptOctets
+        keptOctets = held
     }
 
     // MARK: The envelope

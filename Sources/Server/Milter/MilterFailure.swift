@@ -11,6 +11,10 @@ enum MilterFailure {
     case timedOut
     case closed
     case problem(MilterProblem)
+    /// The filters before it left it no time.
+    case noTime
+    /// There is no memory for the body it makes.
+    case noRoom
     /// It wants more of this message changed than is allowed.
     case tooMuch
 
@@ -18,7 +22,7 @@ enum MilterFailure {
     /// sends such messages could have it left out.
     var isItsOwn: Bool {
         switch self {
-        case .resting, .noSlot, .tooMuch: false
+        case .resting, .noSlot, .noTime, .noRoom, .tooMuch: false
         case .connect, .timedOut, .closed, .problem: true
         }
     }
@@ -27,13 +31,14 @@ enum MilterFailure {
     var reply: Reply? {
         switch self {
         case .tooMuch: MilterChain.tooMuchReply
-        case .resting, .noSlot, .connect, .timedOut, .closed, .problem: nil
+        case .noRoom: StoreReplies.storeBusy
+        case .resting, .noSlot, .noTime, .connect, .timedOut, .closed, .problem: nil
         }
     }
 
     var label: MilterResultLabel {
         switch self {
-        case .resting, .noSlot: .skipped
+        case .resting, .noSlot, .noTime, .noRoom: .skipped
         case .connect: .connectFailed
         case .timedOut: .timeout
         case .closed: .closed
@@ -50,6 +55,8 @@ enum MilterFailure {
         case .timedOut: return "did not answer in time"
         case .closed: return "closed the connection"
         case .problem(let problem): return "sent \(problem.rawValue)"
+        case .noTime: return "had no time left, the filters before it took it"
+        case .noRoom: return "makes a body for which there is no memory now"
         case .tooMuch: return "asked for too many changes"
         }
     }

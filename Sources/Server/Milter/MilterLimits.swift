@@ -7,7 +7,7 @@ package struct MilterLimits: Sendable {
     /// Octets of one body kept for the filters that come after the first, so that they see what it changed; a larger body
     /// goes to all of them at once, as it came.
     package var keptMax = 1 << 20
-    /// The same for all sessions of a loop together.
+    /// The same for all sessions of a loop together, with the bodies that filters make.
     package var keptByLoopMax = 64 << 20
     /// Octets of a header with all changes.
     package var headerMax = 1 << 20
@@ -20,8 +20,10 @@ package struct MilterLimits: Sendable {
     package var failuresMax = 3
     package var restSeconds = 5.0
     package var restSecondsMax = 60.0
-    /// The end of a message, however often a filter reports progress.
+    /// One answer, however often a filter reports progress.
     package var endSecondsMax = 300.0
+    /// All filters together, from the end of the message on: less than a session waits for what it is owed.
+    package var chainSecondsMax = 540.0
 
     package init() {}
 }

@@ -15,16 +15,18 @@ struct MilterLinkMessage {
     var skipsBody = false
     private(set) var changes: [MilterChange] = []
     private(set) var newBody: [UInt8]?
+    private var lineEnds = WholeLineEnds()
     private var changedOctets = 0
 
     /// False: more than is allowed.
     mutating func keep(_ change: MilterChange, _ limits: MilterLimits) -> Bool {
         switch change {
         case .replaceBody(let piece):
-            guard (newBody?.count ?? 0) + piece.count <= limits.bodyMax else { return false }
-            if newBody == nil { newBody = [] }
-            newBody?.append(contentsOf: piece)
-            return true
+            var body = newBody ?? []
+            newBody = nil
+            lineEnds.append(piece.span, to: &body)
+            newBody = body
+            return body.count <= min(limits.bodyMax, limits.keptByLoopMax)
         case .addHeader(let name, let value), .insertHeader(_, let name, let value),
             .changeHeader(_, let name, let value):
             changedOctets += name.count + value.count
@@ -33,6 +35,14 @@ struct MilterLinkMessage {
         }
         changes.append(change)
         return changes.count <= limits.changesMax && changedOctets <= limits.headerMax
+    }
+
+    /// No more changes come.
+    mutating func endChanges() {
+        guard var body = newBody else { return }
+        newBody = nil
+        lineEnds.finish(&body)
+        newBody = body
     }
 }
 
@@ -106,7 +116,7 @@ extension MilterLink {
             }
             let start = message.cursor - body.base
             message.cursor += n
-            guard start >= 0 else {
+            guard start >= 0, start + n <= body.bytes.count else {
                 messageFailed(.closed)
                 return false
             }

@@ -55,7 +55,7 @@ final class MilterLink: ConnectionDriver {
     var brokenBy = MilterFailure.closed
     /// The message on its way; see `MilterLink+Message`.
     var message = MilterLinkMessage()
-    /// The end of the message may take until then.
+    /// The answer may take until then, whatever progress is reported.
     private var endLimit = Instant(nanoseconds: .max)
 
     /// What HELO tells, with its macros: another one makes it worth telling again.
@@ -209,10 +209,13 @@ final class MilterLink: ConnectionDriver {
         waiter = then
         self.stage = stage
         askedAt = reactor.now
-        if stage == .end {
-            endLimit = askedAt.advanced(bySeconds: min(server.timeoutSeconds * 10, context.limits.endSecondsMax))
-        }
-        connection?.setDeadline(afterSeconds: server.timeoutSeconds)
+        endLimit = askedAt.advanced(bySeconds: min(server.timeoutSeconds * 10, context.limits.endSecondsMax))
+        if let end = chain?.endsBy { endLimit = min(endLimit, end) }
+        if let connection { awaitMore(connection) }
+    }
+
+    private func awaitMore(_ c: Connection) {
+        c.setDeadline(min(reactor.now.advanced(bySeconds: server.timeoutSeconds), endLimit))
     }
 
     /// Tells the filter that the transaction is over; one that owes an answer is left, for it could not be told apart.
@@ -272,7 +275,10 @@ final class MilterLink: ConnectionDriver {
     }
 
     /// Nothing is awaited of the filter but that it reads.
-    func awaitDrain(_ c: Connection) { c.setDeadline(afterSeconds: server.timeoutSeconds) }
+    func awaitDrain(_ c: Connection) {
+        endLimit = chain?.endsBy ?? Instant(nanoseconds: .max)
+        awaitMore(c)
+    }
 
     // MARK: ConnectionDriver
 
@@ -304,9 +310,12 @@ final class MilterLink: ConnectionDriver {
             settle(.answer(answer))
         case .change(let change):
             guard message.keep(change, context.limits) else { return fail(.tooMuch) }
-        case .progress:
-            let next = reactor.now.advanced(bySeconds: server.timeoutSeconds)
-            c.setDeadline(stage == .end ? min(next, endLimit) : next)
+            guard case .replaceBody = change else { return }
+            chain?.account()
+            // What every session may hold is no question of room.
+            let isLarge = message.newBody.map { $0.count > context.limits.bufferMax } ?? false
+            if isLarge, context.keptOctets > context.limits.keptByLoopMax { fail(.noRoom) }
+        case .progress: awaitMore(c)
         case .failed(let problem): fail(.problem(problem))
         }
     }
@@ -325,7 +334,8 @@ final class MilterLink: ConnectionDriver {
 
     func timedOut(_ c: Connection) {
         guard token == c.token else { return c.close() }
-        fail(opening == .connecting ? .connect(.timedOut) : .timedOut)
+        let isLate = chain?.isOutOfTime == true
+        fail(isLate ? .noTime : opening == .connecting ? .connect(.timedOut) : .timedOut)
     }
 
     func closed(_ c: Connection, _ reason: CloseReason) {

@@ -160,13 +160,10 @@ extension SMTPConnection {
             if let failure = applyRecipients(outcome.modifications, to: judged.message) {
                 return refuse(judged, failure)
             }
-            apply(outcome.modifications, to: judged.message)
-            guard !judged.message.isLost else {
-                let reply = StoreReplies.storeBusy.explained(by: judged.message.id)
-                return refuse(judged, reply, cause: "no room for the body a filter made")
-            }
             guard !judged.message.envelope.recipients.isEmpty else { return discard(judged) }
-            store(judged)
+            apply(outcome.modifications, to: judged.message)
+            guard let body = outcome.modifications.body else { return store(judged) }
+            replaceBody(of: judged, with: body)
         }
     }
 
@@ -194,37 +191,42 @@ extension SMTPConnection {
     private func apply(_ changes: MilterModifications, to message: PendingMessage) {
         guard !changes.isEmpty else { return }
         if let header = changes.header { message.filteredHeader = header }
-        if let bytes = changes.body { replaceBody(of: message, with: bytes) }
         message.quarantine = changes.quarantine
         if let other = changes.sender {
             other.apply(to: &message.envelope)
             sender = other.address?.wire ?? []
             message.hasOtherSender = true
         }
-        if changes.header != nil || changes.body != nil { renewSigning(of: message, changes.body) }
+        // Our own signatures cover what leaves, not what came.
+        if let header = changes.header { message.signing?.header = InboundHeader(own: header).index }
     }
 
-    private func replaceBody(of message: PendingMessage, with bytes: [UInt8]) {
-        discard(message.content)
+    // MARK: A new body
+
+    private func replaceBody(of judged: JudgedMessage, with bytes: [UInt8]) {
+        discard(judged.message.content)
         body.store.begin()
-        body.store.append(bytes.span)
-        if case .body(let content) = body.store.take() {
-            message.content = content
-        } else {
-            message.isLost = true
-        }
+        let wanted = judged.message.signing.map { Array($0.hashes.keys) }
+        underReplacement = (judged, ReplacedBody(bytes, hashing: wanted, loop.filters))
+        continueReplacing()
     }
 
-    /// Our own signatures cover what leaves, not what came.
-    private func renewSigning(of message: PendingMessage, _ bytes: [UInt8]?) {
-        guard var order = message.signing, let header = message.filteredHeader else { return }
-        order.header = InboundHeader(own: header).index
-        if let bytes {
-            let hashers = BodyHashers(Array(order.hashes.keys))
-            hashers.feed(bytes.span)
-            order.hashes = hashers.finish()
+    /// As far as the spool takes it; called again when it has written a chunk.
+    func continueReplacing() {
+        guard let (judged, replacement) = underReplacement else { return }
+        markInProgress()
+        guard replacement.advance(into: &body.store, chunksMax: Self.chunksUnderWayMax) else { return }
+        underReplacement = nil
+        if case .body(let content) = body.store.take() {
+            judged.message.content = content
+            if let hashes = replacement.hashes() { judged.message.signing?.hashes = hashes }
+            store(judged)
+        } else {
+            judged.message.isLost = true
+            let reply = StoreReplies.storeBusy.explained(by: judged.message.id)
+            refuse(judged, reply, cause: "no room for the body a filter made")
         }
-        message.signing = order
+        pumpUnlessInTurn()
     }
 
     // MARK: Discarded

@@ -1,4 +1,8 @@
+import Base
+import MailAuth
 import Policy
+import Store
+import Telemetry
 import Testing
 
 @testable import Server
@@ -160,5 +164,148 @@ import Testing
         #expect(outcome.events.map(\.effect) == [.passed])
         #expect(world.filters[0].body.count == 20 * 16_384)
         #expect(world.filters[2].body.count == 20 * 16_384)
+    }
+
+    // MARK: Bodies that filters make
+
+    private func replacing(_ world: MilterWorld, _ pieces: [[UInt8]]) {
+        let bytes = pieces.flatMap { F.packet("b", $0) } + F.packet("c")
+        world.filter.answer = { letter, _ in letter == "E" ? .say(bytes) : nil }
+    }
+
+    @Test func lineEndsBecomeWhole() throws {
+        let world = try MilterWorld()
+        replacing(world, ["a\nb\r", "\nc\rd\n", "\n\r", "e\r\n\r"].map { Array($0.utf8) })
+        begin(world)
+        var outcome: MilterOutcome?
+        world.chain.endOfMessage { outcome = $0 }
+        world.turns()
+        #expect(outcome?.modifications.body == Array("a\r\nb\r\nc\r\nd\r\n\r\n\r\ne\r\n\r\n".utf8))
+    }
+
+    @Test func lineEndsAreTheSameInAnyPieces() {
+        let text = Array("\n\r\na\r\rb\n\n\r\n\rc".utf8)
+        let expected = Array("\r\n\r\na\r\n\r\nb\r\n\r\n\r\n\r\nc".utf8)
+        for first in 0...text.count {
+            for second in first...text.count {
+                var out: [UInt8] = []
+                var ends = WholeLineEnds()
+                for piece in [text[..<first], text[first..<second], text[second...]] {
+                    ends.append(Array(piece).span, to: &out)
+                }
+                ends.finish(&out)
+                #expect(out == expected, "\(first), \(second)")
+            }
+        }
+    }
+
+    /// What a filter makes is counted once while later filters hear it, and until it is handed over.
+    @Test func newBodiesAreCounted() throws {
+        let world = try MilterWorld([.tempfail, .tempfail])
+        let body = [UInt8](repeating: 0x61, count: 300_000)
+        replacing(world, stride(from: 0, to: body.count, by: 60_000).map { Array(body[$0..<$0 + 60_000]) })
+        world.filters[1].answer = { letter, _ in letter == "N" ? .silence : nil }
+        begin(world)
+        var outcome: MilterOutcome?
+        world.chain.endOfMessage { outcome = $0 }
+        world.turns()
+        #expect(outcome == nil && world.context.keptOctets == body.count)
+        #expect(world.chain.content.isReplacement && world.chain.content.kept == 0)
+        world.filters[1].answer = { _, _ in nil }
+        world.filters[1].say(F.packet("c"))
+        world.turns()
+        #expect(outcome?.modifications.body == body)
+        #expect(world.filters[1].body == body)
+        #expect(world.context.keptOctets == 0)
+    }
+
+    /// Others hold what there is: the message is put off whatever the policy is, and the filter is not blamed.
+    @Test(arguments: MilterServer.FailurePolicy.allCases)
+    func newBodiesWithoutRoomPutMailOff(_ policy: MilterServer.FailurePolicy) throws {
+        var limits = MilterLimits()
+        limits.keptByLoopMax = 400_000
+        limits.failuresMax = 1
+        let world = try MilterWorld([policy], limits: limits)
+        replacing(world, (0..<5).map { _ in [UInt8](repeating: 0x61, count: 60_000) })
+        world.context.keptOctets = 200_000
+        begin(world)
+        #expect(end(world) == .refuse(StoreReplies.storeBusy))
+        #expect(world.context.keptOctets == 200_000 && world.metrics.resting.value == 0)
+        // A small one always has room, and a large one when there is some.
+        for (size, others) in [(50_000, 400_000), (60_000, 0)] {
+            replacing(world, (0..<5).map { _ in [UInt8](repeating: 0x61, count: size) })
+            world.context.keptOctets = others
+            begin(world)
+            #expect(end(world) == .proceed)
+            #expect(world.context.keptOctets == others)
+        }
+    }
+
+    /// What is done with is moved out when it is more than half, a replacement never.
+    @Test func contentIsMovedSeldom() {
+        var content = MilterContent()
+        var moved = 0
+        let piece = [UInt8](0..<100)
+        for _ in 0..<1_000 { content.append(piece.span) }
+        for place in stride(from: 10, through: 99_990, by: 10) {
+            let base = content.base
+            content.forget(before: place)
+            if content.base != base { moved += content.bytes.count }
+            #expect(content.end == 100_000)
+            #expect(content.bytes[place - content.base] == UInt8(place % 100))
+            #expect(content.bytes.count <= 2 * (content.end - place) + 10)
+        }
+        #expect(moved <= 100_000)
+        content.forget(before: 100_000)
+        #expect(content.bytes.isEmpty && content.base == 100_000)
+        content.replace(with: piece)
+        content.forget(before: 99)
+        #expect(content.bytes.count == 100 && content.kept == 0)
+        content.forget(before: 100)
+        #expect(content.bytes.isEmpty)
+    }
+
+    /// No more chunks are under way than a client's own message may have, and each octet is hashed once.
+    @Test func newBodiesGoToTheSpoolChunkByChunk() throws {
+        let context = try MilterWorld([]).context
+        let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+        let key = BodyHashKey(Canonicalization.simple)
+        var store = BodyAssembler(gateway: StoreGateway(), inlineMax: 6 << 10) {}
+        store.begin()
+        var steps = 0
+        do {
+            let replaced = ReplacedBody(bytes, hashing: [key], context)
+            #expect(context.keptOctets == bytes.count)
+            while !replaced.advance(into: &store, chunksMax: 4) {
+                #expect(store.chunksUnderWay >= 4 && store.chunksUnderWay <= 5)
+                store.chunkWritten()
+                steps += 1
+            }
+            let whole = BodyHashers([key])
+            whole.feed(bytes.span)
+            #expect(replaced.hashes() == whole.finish())
+        }
+        #expect(steps >= 8)
+        #expect(context.keptOctets == 0)
+        guard case .body(.spooled(_, let size)) = store.take() else {
+            Issue.record("not spooled")
+            return
+        }
+        #expect(size == bytes.count)
+    }
+
+    /// A disk that is full ends it; nothing waits for chunks that never come.
+    @Test func aFullDiskEndsANewBody() throws {
+        let context = try MilterWorld([]).context
+        let gateway = StoreGateway()
+        gateway.setDiskLow(true)
+        var store = BodyAssembler(gateway: gateway, inlineMax: 6 << 10) {}
+        store.begin()
+        let replaced = ReplacedBody([UInt8](repeating: 0x61, count: 1_000_000), hashing: nil, context)
+        #expect(replaced.advance(into: &store, chunksMax: 4))
+        guard case .unavailable = store.take() else {
+            Issue.record("a part was taken for the whole")
+            return
+        }
     }
 }

@@ -467,6 +467,58 @@ enum DomainFilters {
         #expect(world.metrics.results.value(.timeout) == 1)
     }
 
+    /// At any stage.
+    @Test(arguments: Array("MRTLNB")) func progressEndsSomeTime(_ stage: Character) throws {
+        let world = try MilterWorld()
+        world.filter.answer = { letter, _ in letter == stage ? .silence : nil }
+        var isOver = false
+        var mail = MilterMail(sender: [])
+        mail.id = [0x49]
+        world.chain.mail(mail) { _ in
+            guard stage != "M" else { return isOver = true }
+            world.chain.recipient(Array("b@y.example".utf8)) { _ in
+                guard stage != "R" else { return isOver = true }
+                world.chain.beginMessage(header: Array(MilterWorld.header.utf8))
+                world.chain.body(Array("x".utf8).span)
+                world.chain.endOfMessage { _ in isOver = true }
+            }
+        }
+        world.turns()
+        for _ in 0..<11 {
+            world.pass(25)
+            #expect(!isOver)
+            world.filter.say(F.packet("p"))
+            world.turns()
+        }
+        world.pass(25.1)
+        #expect(isOver)
+        #expect(world.metrics.results.value(.timeout) == 1)
+    }
+
+    /// All filters together have less time than a session waits; who has none left is not to blame.
+    @Test(arguments: MilterServer.FailurePolicy.allCases)
+    func theFiltersShareTheirTime(_ policy: MilterServer.FailurePolicy) throws {
+        let world = try MilterWorld([.accept, policy, policy])
+        for filter in world.filters { filter.answer = { letter, _ in letter == "E" ? .silence : nil } }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient() == .proceed)
+        #expect(world.message() == nil)
+        var outcome: MilterOutcome?
+        world.chain.outcomeWaiter = { outcome = $0 }
+        for _ in 0..<21 {
+            world.pass(25)
+            #expect(outcome == nil)
+            for filter in world.filters.prefix(2) where filter.letters.last == "E" { filter.say(F.packet("p")) }
+            world.turns()
+        }
+        world.pass(15.1)
+        #expect(outcome?.verdict == (policy == .accept ? .proceed : .refuse(MilterChain.awayReply)))
+        // The first had its own limit, the second what was left, the third nothing.
+        #expect(world.metrics.results.value(.timeout) == 1)
+        #expect(world.metrics.results.value(.skipped) == (policy == .accept ? 2 : 1))
+        #expect(!world.filters[2].letters.contains("T"))
+    }
+
     /// Of the message, whatever the policy, and not of the filter, which is asked about the next one.
     @Test(arguments: MilterServer.FailurePolicy.allCases)
     func wishesBeyondABoundRefuseTheMessage(_ policy: MilterServer.FailurePolicy) throws {
