@@ -43,6 +43,8 @@ final class Daemon {
     private let services: ServerServices
     private let listeners: ListenerSet
     private var loops: [RunningLoop] = []
+    /// For how many filters each loop has connections to spare.
+    private let filtersAtStart: Int
 
     private struct RunningLoop {
         let handle: ReactorHandle
@@ -52,6 +54,7 @@ final class Daemon {
     init(_ loaded: LoadedConfiguration, log: Log) throws {
         let configuration = loaded.configuration
         self.loaded = loaded
+        filtersAtStart = Self.filtersMax(configuration)
         certificateFiles = CertificateFiles(configuration)
         self.log = log
         metrics = ServerMetrics(registry)
@@ -316,7 +319,8 @@ final class Daemon {
             certificateFiles.follow(next.configuration)
             loaded = next
             metrics.configReloads.add(.applied)
-            let report = ReloadReport(changes)
+            var report = ReloadReport(changes)
+            report.note(filters: Self.filtersMax(next.configuration), atStart: filtersAtStart)
             logReload(report)
             return report
         } catch {
@@ -347,6 +351,7 @@ final class Daemon {
     private func logReload(_ report: ReloadReport) {
         for key in report.applied { log.notice("setting_changed") { $0.add("key", key) } }
         for key in report.waiting { log.notice("setting_needs_restart") { $0.add("key", key) } }
+        for note in report.notes { log.warning("setting_note") { $0.add("reason", note) } }
         log.notice("reloaded") {
             $0.add("applied", report.applied.count)
             $0.add("need_restart", report.waiting.count)

@@ -171,7 +171,7 @@ struct DefenseEventTests {
 
     @Test(arguments: ["a b;reboot", "$(id)", "`id`", "-x"])
     func whatAPeerSaidAfterTheAtIsOneWordToo(domain: String) throws {
-        for control in [DefenseEvent.Control.score, .milter, .tarpit, .directory] {
+        for control in [DefenseEvent.Control.score, .tarpit, .directory] {
             let event = DefenseEvent(
                 control, control == .tarpit ? .slowed : .refused, subject: Array("a@\(domain)".utf8), detail: "because",
                 reply: Reply(550, EnhancedStatus(5, 2, 3), "no"))
@@ -179,6 +179,39 @@ struct DefenseEventTests {
                 Explanation.make([.connection(connection([event], commands: 3))]).map(\.remedies))
             let quoted = domain.contains("`") || domain.hasPrefix("-") ? "DOMAIN" : "'\(domain)'"
             #expect(remedies.contains { $0.contains("martlet domain set \(quoted) ") }, "\(control): \(remedies)")
+        }
+    }
+
+    /// The subject is the sender where a filter refused MAIL or the message: what is to be set is a receiving domain.
+    @Test func aFiltersRemedyNamesAReceivingDomain() throws {
+        func remedy(_ subject: String, _ rules: [String]) throws -> String {
+            let event = DefenseEvent(
+                .milter, .refused, subject: Array(subject.utf8), detail: "filter f refuses",
+                reply: Reply(550, EnhancedStatus(5, 7, 1), "no"))
+            var record = connection([event], commands: 3)
+            record.rules = rules.map { ConnectionRecord.Rules(domain: Array($0.utf8), policy: DomainPolicy()) }
+            return try #require(Explanation.make([.connection(record)])?.remedies.first)
+        }
+        #expect(try remedy("a@sender.example", []).contains("`martlet domain set DOMAIN milters=none`"))
+        #expect(try remedy("a@sender.example", ["in.example"]).contains("domain set in.example milters"))
+        #expect(try remedy("b@Two.example", ["in.example", "two.example"]).contains("domain set Two.example milters"))
+        var random = RandomRecords(seed: 7)
+        var decision = random.decision()
+        decision.action = .reject
+        decision.events = [
+            DefenseEvent(
+                .milter, .refused, subject: Array("a@sender.example".utf8), detail: "filter f refuses",
+                reply: Reply(550, EnhancedStatus(5, 7, 1), "no"))
+        ]
+        for (user, domain) in [("", "in.example"), ("a@in.example", "DOMAIN")] {
+            decision.session.user = Array(user.utf8)
+            decision.recipients = [
+                DecisionRecord.Recipient(
+                    address: Array("b@in.example".utf8), domain: Array("in.example".utf8), action: .reject, rule: nil,
+                    folder: [])
+            ]
+            let remedies = try #require(Explanation.make([.decision(decision)])?.remedies)
+            #expect(remedies.contains { $0.contains("martlet domain set \(domain) milters=none") }, "\(remedies)")
         }
     }
 

@@ -59,6 +59,14 @@ import Testing
         #expect(text.contains("in force:      delivery.max_age\n") && text.contains("needs restart: smtp.reactors\n"))
         let json = String(decoding: report.answer(.json).output, as: UTF8.self)
         #expect(json == "{\"applied\":[\"delivery.max_age\",\"dmarc.mode\"],\"need_restart\":[\"smtp.reactors\"]}\n")
+        var grown = report
+        grown.note(filters: 2, atStart: 2)
+        #expect(grown == report)
+        grown.note(filters: 3, atStart: 2)
+        #expect(
+            String(decoding: grown.answer(.text).output, as: UTF8.self).contains(
+                "note:          smtp.milters: 3 filters"))
+        #expect(String(decoding: grown.answer(.json).output, as: UTF8.self).contains("\"notes\":[\"smtp.milters: 3 "))
         let nothing = ReloadReport(running.changes(to: running)).answer(.text)
         #expect(String(decoding: nothing.output, as: UTF8.self).contains("no setting has changed"))
         let refused = ReloadReport(refused: "FILE:1:2: no").answer(.text)

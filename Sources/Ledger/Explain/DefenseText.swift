@@ -49,17 +49,24 @@ enum DefenseText {
     // MARK: Remedies
 
     /// Of each control and recipient, first of what took something from the client, then of what slowed or changed it.
-    static func remedies(_ events: [DefenseEvent], _ session: SessionFacts, _ id: String) -> [String] {
+    /// `receiving`: the domains the mail was for, as far as they are known.
+    static func remedies(
+        _ events: [DefenseEvent], _ session: SessionFacts, _ id: String, receiving: [[UInt8]]
+    ) -> [String] {
         var out: [String] = []
         var seen: Set<String> = []
         let losses = events.filter { loss($0.effect) }
         for event in losses + events.filter({ $0.effect == .slowed || $0.effect == .modified }) {
-            for remedy in remedies(event, session, id) where seen.insert(remedy).inserted { out.append(remedy) }
+            for remedy in remedies(event, session, id, receiving) where seen.insert(remedy).inserted {
+                out.append(remedy)
+            }
         }
         return out
     }
 
-    private static func remedies(_ event: DefenseEvent, _ session: SessionFacts, _ id: String) -> [String] {
+    private static func remedies(
+        _ event: DefenseEvent, _ session: SessionFacts, _ id: String, _ receiving: [[UInt8]]
+    ) -> [String] {
         if event.control.isPlain { return PlainRemedies.of(event, session) }
         let client = session.peer?.description ?? "ADDRESS"
         let domain = self.domain(event)
@@ -95,6 +102,7 @@ enum DefenseText {
                     + "\(id)` shows it, `martlet queue release --id \(id)` sends it, `martlet queue delete --id \(id)` does not"
             ]
         case .milter:
+            let domain = self.domain(event, of: receiving)
             return [
                 "the filter decided: its own log says why; `martlet domain set \(domain) milters=none` takes its mail around "
                     + "the filters, smtp.milters says what happens when one is down (on_failure)"
@@ -128,7 +136,17 @@ enum DefenseText {
     }
 
     private static func domain(_ event: DefenseEvent) -> String {
-        let at = event.subject.lastIndex(of: ASCII.at)
-        return ShownText.argument(at.map { Array(event.subject[($0 + 1)...]) } ?? [], or: "DOMAIN")
+        ShownText.argument(domainOfSubject(event), or: "DOMAIN")
+    }
+
+    /// A filter may have refused the sender, whose domain has no say in it: that of a recipient has.
+    private static func domain(_ event: DefenseEvent, of receiving: [[UInt8]]) -> String {
+        let own = domainOfSubject(event)
+        let named = receiving.contains { ASCII.equalIgnoringCase($0, own) } ? own : receiving.first ?? []
+        return ShownText.argument(named, or: "DOMAIN")
+    }
+
+    private static func domainOfSubject(_ event: DefenseEvent) -> [UInt8] {
+        event.subject.lastIndex(of: ASCII.at).map { Array(event.subject[($0 + 1)...]) } ?? []
     }
 }

@@ -21,7 +21,9 @@ extension Explanation {
         add("Checks", CheckText.all(record))
         add("DNS", FactText.all(record))
         add("Time", Self.time(record))
-        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText)
+        // What a user sends goes to domains that are not ours to set.
+        let receiving = record.session.user.isEmpty ? record.recipients.map(\.domain) : []
+        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText, receiving: receiving)
         remedies += Remedies.of(record)
     }
 

@@ -91,7 +91,8 @@ package struct Explanation: Sendable, Hashable {
         add("What happened", lines)
         add("Refusals and defence", DefenseText.lines(record.events))
         add("Who", Self.who(record.session) + (record.iprev.map { [CheckText.iprev($0)] } ?? []))
-        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText)
+        remedies += DefenseText.remedies(
+            record.events, record.session, record.id.shownText, receiving: record.rules.map(\.domain))
         if record.rejectedCommands > 0 || record.refusedRecipients > 0 {
             remedies.append("the replies that the client got say what it did wrong; the log has them under this id")
         }

@@ -1,15 +1,12 @@
 import Base
 import CEpoll
+import Ledger
 
 /// Text of commands' output.
 enum ControlText {
-    /// Bytes from the store or a peer as text: UTF-8 without control characters as it is, everything else escaped.
-    static func shown(_ bytes: [UInt8]) -> String {
-        guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }), let text = String(validating: bytes, as: UTF8.self),
-            !text.unicodeScalars.contains(where: { (0x80...0x9F).contains($0.value) })
-        else { return bytes.escapedText }
-        return text
-    }
+    /// Bytes from the store or a peer as text: UTF-8 without controls and invisible characters as it is, everything else
+    /// escaped, as in explanations, but for line ends, which are escaped here too.
+    static func shown(_ bytes: [UInt8]) -> String { bytes.contains(ASCII.lf) ? bytes.escapedText : bytes.shownText }
 
     /// `2026-11-23T01:02:03Z`
     static func utc(_ time: WallTime) -> String {

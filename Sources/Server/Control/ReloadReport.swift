@@ -6,6 +6,8 @@ package struct ReloadReport: Sendable, Equatable {
     package var applied: [String] = []
     /// Read and checked, but in force only after a restart; the server goes on with what it was started with.
     package var waiting: [String] = []
+    /// What of the applied ones is not all it could be before a restart, in a sentence each.
+    package var notes: [String] = []
     /// Why the new configuration was refused and the old one stays; nil: it was not.
     package var problem: String?
     package var status = ExitStatus.success
@@ -26,18 +28,29 @@ package struct ReloadReport: Sendable, Equatable {
         switch format {
         case .text: return ControlAnswer(output: Array(text.utf8))
         case .json:
-            let value = JSONValue.object([
+            var members = [
                 JSONMember("applied", .array(applied.map { .text($0) })),
                 JSONMember("need_restart", .array(waiting.map { .text($0) })),
-            ])
-            return ControlAnswer(output: value.bytes + [ASCII.lf])
+            ]
+            if !notes.isEmpty { members.append(JSONMember("notes", .array(notes.map { .text($0) }))) }
+            return ControlAnswer(output: JSONValue.object(members).bytes + [ASCII.lf])
         }
+    }
+
+    /// Filters are asked over connections of their own, for which there is room as it was set aside at the start.
+    mutating func note(filters: Int, atStart: Int) {
+        guard filters > atStart else { return }
+        notes.append(
+            "smtp.milters: \(filters) filters for one listener, connections were set aside for \(atStart) at the start: "
+                + "with every session in use some find none free (smtp.milters on_failure decides then) until a restart"
+        )
     }
 
     private var text: String {
         var out = ""
         for key in applied { out += "in force:      \(key)\n" }
         for key in waiting { out += "needs restart: \(key)\n" }
+        for note in notes { out += "note:          \(note)\n" }
         return out.isEmpty ? "reloaded; no setting has changed\n" : "reloaded\n" + out
     }
 }

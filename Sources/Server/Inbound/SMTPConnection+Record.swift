@@ -94,7 +94,8 @@ extension SMTPConnection {
             else { return }
             out.append(ConnectionRecord.Rules(domain: domain, policy: policy))
         }
-        for event in defense.events where event.control == .score || event.control == .greylist {
+        let controls: Set<DefenseEvent.Control> = [.score, .greylist, .milter]
+        for event in defense.events where controls.contains(event.control) {
             add(
                 ASCII.lowercased(
                     event.subject.lastIndex(of: ASCII.at).map { Array(event.subject[($0 + 1)...]) } ?? event.subject))
