@@ -380,11 +380,22 @@ def verdicts(lab):
                                          (words("y", "571 5.7.1 In my own 100%% words"), (571,), r"5\.7\.1 In my own 100% words")):
                 f.script = {letter: word}
                 replies = s.send(text("refused"))
-                s.refused(replies[place], f"{word[4:5].decode()} at {letter} refuses {where}", codes, pattern,
-                          control="milter", remedy=False)
+                reply = replies[place]
+                s.refused(reply, f"{word[4:5].decode()} at {letter} refuses {where}", codes, pattern, control="milter",
+                          remedy=False)
+                if place == -1 and reply.id:
+                    effect = "deferred" if codes == (451,) else "refused"
+                    s.explain(reply.id, f": {effect} at .*, {effect} by milter: filter", f"<{TO}>: {effect} by milter")
         for letter in ("M", "R", "B", "E"):
             f.script = {letter: packet("d")}
-            s.taken(s.send(text("thrown away"))[-1], f"discard at {letter}")
+            reply = s.send(text("thrown away"))[-1]
+            s.taken(reply, f"discard at {letter}")
+            identifier = re.search(r"([0-9A-HJKMNP-TV-Z]{13})", reply.text)[1]
+            s.explain(identifier, r": accepted and discarded at .*, discarded by milter: filter",
+                      f"<{TO}>: discarded by milter")
+            decision = json.loads(s.run("explain", identifier, "--json").stdout)["decision"]
+            s.expect(decision["outcome"] == decision["recipients"][0]["outcome"] == "discarded"
+                     and decision["decided_by"] == "milter", "JSON says so too", decision["recipients"])
         f.script = {}
         s.taken(s.send(text("kept"))[-1], "no word at all")
         s.expect(s.stored("kept") and not s.stored("thrown away", count=0), "what is discarded is not stored")

@@ -21,6 +21,8 @@ package struct ConnectionRecord: Sendable, Hashable {
     package var iprev: AuthResults.IPRev?
     /// What defences did, in order; the first `DefenseEvent.eventsMax` are kept.
     package var events: [DefenseEvent] = []
+    /// How many there were; not recorded by earlier versions.
+    package var eventCount = 0
     /// How many connections were turned away alike and are told of by this record.
     package var connections = 1
     /// Where these came from, `192.0.2.0/24`; empty: one client, or several networks.

@@ -72,6 +72,8 @@ package struct DecisionRecord: Sendable {
         package var rule: Disposition.Rule?
         /// Where it was put: `Inbox`, `Junk`, `Queue (held)`; empty: it went to the queue, or nowhere.
         package var folder: [UInt8]
+        /// A filter had this copy thrown away; others were taken.
+        package var isDiscarded = false
 
         package init(
             address: [UInt8], domain: [UInt8], action: Disposition.Action, rule: Disposition.Rule? = nil,
@@ -126,6 +128,8 @@ package struct DecisionRecord: Sendable {
         /// Questions asked of the resolver, and rounds of them.
         package var questions = 0
         package var rounds = 0
+        /// Before DATA: recipients waited for DNS lists, reverse names and SPF.
+        package var recipients: UInt64 = 0
 
         package init() {}
     }

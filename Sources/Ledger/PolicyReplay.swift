@@ -8,6 +8,17 @@ package struct PolicyReplay: Sendable {
     /// `dmarc.mode`, the one setting of the server that changes what a check finds.
     package static let modeKey = "dmarc.mode"
 
+    /// The settings of a domain that checks are judged by; those of its defences besides.
+    package static let checkKeys: Set<String> = [
+        "dmarc_enforce", "dmarc_temperror", "dmarc_exempt", "trusted_forwarders", "trusted_arc_sealers", "spf_fail",
+        "broken_from",
+    ]
+    /// Every setting that records tell something of.
+    package static let judgedKeys: [String] =
+        DomainPolicyField.all.map(\.name).filter { checkKeys.contains($0) || !DefenseReplay.Asked($0).isEmpty } + [
+            modeKey
+        ]
+
     private let settings: [(field: DomainPolicyField, value: String)]
     private let mode: DMARCMode?
     private let domain: [UInt8]?
@@ -30,10 +41,13 @@ package struct PolicyReplay: Sendable {
                 mode = found
                 continue
             }
+            let names = Self.judgedKeys.joined(separator: ", ")
             guard let field = DomainPolicyField.named(key) else {
-                let names = DomainPolicyField.all.map(\.name) + [Self.modeKey]
+                throw BadSetting(description: "there is no setting \"\(key)\"; there are \(names)")
+            }
+            guard Self.judgedKeys.contains(key) else {
                 throw BadSetting(
-                    description: "there is no setting \"\(key)\"; there are \(names.joined(separator: ", "))")
+                    description: "what another \(key) would have done cannot be told from records; it can of \(names)")
             }
             var scratch = DomainPolicy()
             guard field.write(&scratch, value) else {
@@ -58,6 +72,18 @@ package struct PolicyReplay: Sendable {
     ) -> DefenseReplay? {
         let replay = DefenseReplay(settings, domain: domain, ownNames: ownNames, exceptions: exceptions)
         return replay.asked.isEmpty ? nil : replay
+    }
+
+    /// Whether `record` has anything of the domain asked about.
+    package func concerns(_ record: LedgerRecord) -> Bool {
+        guard let domain else { return true }
+        return switch record {
+        case .decision(let decision):
+            decision.verdicts.contains { $0.domain == domain } || decision.recipients.contains { $0.domain == domain }
+        case .connection(let connection):
+            connection.rules.contains { $0.domain == domain } || connection.failures.contains { $0.domain == domain }
+        case .attempt: false
+        }
     }
 
     /// What one receiving domain would do otherwise.

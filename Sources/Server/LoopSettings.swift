@@ -12,7 +12,7 @@ final class LoopSettings: Sendable {
     private let sessions: [SMTPSessionConfiguration]
 
     /// What `SMTPLimits.errorWeight` counts for a syntax or sequence error.
-    private static let errorWeightEach = 5
+    static let errorWeightEach = 5
 
     init(_ configuration: Configuration) {
         var limits = SMTPLimits()

@@ -1079,7 +1079,7 @@ def test_a_trusted_proxy_names_the_client(_, binary):
         _, f = reached(s, "127.1.0.2", port=port)
         code, identifier, _, reply = told(f)
         assert code == 421 and identifier, reply
-        explained(s, identifier, "closed by proxy: timeout", r"127\.1\.0\.2")
+        explained(s, identifier, "closed by proxy: timeout", r"127\.1\.0\.2", r"5\.0 s proxy closed", "health check")
 
 
 def session_of(s, identifier):
@@ -1169,6 +1169,106 @@ def test_logins_and_senders_that_are_refused_are_explained(s):
         code, text = c.docmd("MAIL FROM:<bob@e2e.test>")
         assert code == 553 and identifier in text.decode(), text
         explained(s, identifier, "directory refused <bob@e2e.test>", "martlet alias add bob@e2e.test alice@e2e.test")
+
+
+def id_of(text):
+    return re.search(r"\(([0-9A-Z]{13})\)$", text.decode())[1]
+
+
+def test_a_session_that_ended_keeps_its_tls(s):
+    for implicit in (False, True):
+        c = smtplib.SMTP_SSL("127.0.0.1", s.submissions, context=context()) if implicit else \
+            smtplib.SMTP("127.0.0.1", s.mx)
+        with c:
+            if not implicit:
+                c.starttls(context=context())
+            c.ehlo()
+            code, text = c.docmd("MAIL FROM:no address")
+            assert code in (501, 530), text
+            explained(s, id_of(text), "still open", r"tls: TLSv1\.3 TLS_")
+        explained(s, id_of(text), "ended at", r"tls: TLSv1\.3 TLS_")
+        assert session_of(s, id_of(text))["client"]["tls_version"] == "TLSv1.3"
+
+
+def test_what_ended_a_session_is_explained(_, binary):
+    with Server(binary, smtp__data_timeout=1) as s:
+        # A harvest: 100 unknown recipients, and the reply that ends it is kept behind 16 of them.
+        c, f = reached(s, "127.2.1.1")
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+        read_replies(f, 2)
+        c.sendall(b"".join(b"RCPT TO:<no-%d@e2e.test>\r\n" % i for i in range(100)))
+        replies = [told(f) for _ in range(101)]
+        assert [r[0] for r in replies[-2:]] == [550, 421] and f.readline() == b"", replies[-2:]
+        identifier = replies[-1][1]
+        explained(s, identifier, "ended at .*closed by protocol: smtp.max_errors is 20", r"  reply: 421 4\.7\.0 Too many",
+                  r"16 of 101 shown", r"likewise <no-1@e2e.test>, <no-2@e2e.test> and 12 more",
+                  "martlet config explain smtp.max_errors")
+        session = session_of(s, identifier)
+        assert session["events"][-1]["effect"] == "closed" and session["event_count"] == 101, session["events"][-1]
+        # The same when it comes in one burst of commands that the session refuses by itself.
+        c, f = reached(s, "127.2.1.4")
+        told(f)
+        c.sendall(b"EHLO h.example\r\n" + b"BLAH\r\n" * 20)
+        read_replies(f, 1)
+        replies = [told(f) for _ in range(21)]
+        assert replies[-1][0] == 421, replies[-1]
+        explained(s, replies[-1][1], "closed by protocol: smtp.max_errors is 20")
+        # Three failed logins.
+        c = smtplib.SMTP("127.0.0.1", s.submission)
+        c.starttls()
+        c.ehlo()
+        wrong = "AUTH PLAIN " + base64.b64encode(b"\0alice@e2e.test\0wrong").decode()
+        assert [c.docmd(wrong)[0] for _ in range(3)] == [535] * 3
+        code, text = c.getreply()
+        assert code == 421, text
+        explained(s, id_of(text), "closed by protocol: 3 failed logins in one session", "no setting changes that")
+        # Silence in the midst of a message.
+        c, f = reached(s, "127.2.1.2")
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nDATA\r\n")
+        assert read_replies(f, 4)[-1].startswith("354")
+        code, identifier, _, reply = told(f)
+        assert code == 421 and "message" in reply, reply
+        explained(s, identifier, "closed by protocol: no more of the message within smtp.data_timeout",
+                  "martlet config explain smtp.data_timeout")
+        # A recipient that a rate puts off is one that was refused, and what follows from it is not the client's fault.
+        reconfigure(s, smtp__rate_limit={"recipients_per_minute": 1})
+        c, f = reached(s, "127.2.1.3")
+        told(f)
+        c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nRSET\r\n"
+                  b"MAIL FROM:<a@remote.example>\r\nRCPT TO:<alice@e2e.test>\r\nDATA\r\n")
+        replies = [told(f) for _ in range(7)]
+        assert [r[0] for r in replies] == [250, 250, 250, 250, 250, 451, 554], replies
+        explained(s, replies[-1][1], "deferred by limit", r"  reply: 451 4\.7\.1", "1 recipients refused")
+        remedies = json.loads(s.cli("explain", replies[-1][1], "--json").stdout)["remedies"]
+        assert len(remedies) == 1 and "limits release" in remedies[0], remedies
+        c.close(), f.close()
+
+
+def test_lists_of_a_domain_are_checked(s):
+    asked = ("check", "lists", "--ip", "192.0.2.7")
+    r = s.cli(*asked, check=False)
+    assert r.returncode == 64 and b"--domain" in r.stderr, r
+    r = s.cli(*asked, "--domain", "e2e.test", check=False)
+    assert r.returncode == 1 and b"e2e.test has no lists" in r.stderr, r
+    s.cli("domain", "set", "e2e.test", "lists=zen.e2e=5,white.e2e=-3", "score_reject=4")
+    # The port of nobody: no list answers, and the ones asked are those of the domain.
+    r = s.cli(*asked, "--domain", "e2e.test", "--dns", f"127.0.0.1@{free_port()}", "--dns-timeout", "1")
+    assert b"zen.e2e=5" in r.stdout and b"white.e2e=-3" in r.stdout, r
+    s.cli("domain", "set", "e2e.test", "lists=none")
+
+
+def test_what_a_replay_cannot_judge_is_said(s):
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        c.sendmail("sender@remote.example", ["alice@e2e.test"], message("replayed"))
+    s.received("replayed")
+    r = s.cli("policy", "replay", "--set", "enabled=false", check=False)
+    assert r.returncode == 64 and b"cannot be told from records" in r.stderr, r
+    r = s.cli("policy", "replay", "--set", "spf_fail=reject", "--domain", "nosuch.example", check=False)
+    assert r.returncode == 1 and b"nothing of nosuch.example is recorded" in r.stderr, r
+    wait_for("the record", lambda: s.cli("policy", "replay", "--set", "spf_fail=reject", "--domain", "e2e.test",
+                                         check=False).returncode == 0)
 
 
 def test_a_held_session_is_explained_and_released_by_its_id(s):

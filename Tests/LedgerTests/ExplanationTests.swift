@@ -104,7 +104,7 @@ struct ExplanationTests {
         Case(
             "both fail, p=quarantine", Situation(dmarc: "v=DMARC1; p=quarantine"),
             [
-                ": accepted into quarantine", "<bob@our.example>: quarantine, in Junk (dmarc_policy)",
+                ": accepted into Junk", "<bob@our.example>: quarantine, in Junk (dmarc_policy)",
                 "setting: dmarc_enforce=true (default)", "setting: trusted_forwarders=none (default)",
                 "`martlet domain set our.example dmarc_exempt=example.org`",
             ]),
@@ -138,7 +138,7 @@ struct ExplanationTests {
         Case(
             "broken DKIM", broken,
             [
-                ": accepted into quarantine", "dkim fail: d=example.org s=s1 rsa-sha256 2048 bits (body hash mismatch)",
+                ": accepted into Junk", "dkim fail: d=example.org s=s1 rsa-sha256 2048 bits (body hash mismatch)",
                 "the DKIM body hash of example.org differs: the body was changed after signing",
             ]),
         Case(

@@ -145,7 +145,9 @@ import Testing
         #expect(String(decoding: first.text, as: UTF8.self) == "Greylisted: new sender, please try again in 15 minutes")
         let early = try #require(GreylistDecision.deferEarly(secondsLeft: 61, closes: false).reply)
         #expect(early.code == 450)
-        #expect(String(decoding: early.text, as: UTF8.self) == "Greylisted: too early, please try again in 2 minutes")
+        #expect(
+            String(decoding: early.text, as: UTF8.self)
+                == "Greylisted: too early, please try again in 1 minute 1 second")
         let closing = try #require(GreylistDecision.deferEarly(secondsLeft: 0, closes: true).reply)
         #expect(closing.code == 421)
         #expect(String(decoding: closing.text, as: UTF8.self) == "Greylisted: too early, please try again in 1 second")
@@ -155,7 +157,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (3_599, "1 hour"), (3_660, "1 hour 1 minute"),
+        (1, "1 second"), (59, "59 seconds"), (60, "1 minute"), (61, "1 minute 1 second"), (322, "5 minutes 22 seconds"),
+        (840, "14 minutes"), (901, "16 minutes"), (3_599, "1 hour"), (3_660, "1 hour 1 minute"),
         (28_800, "8 hours"), (172_800, "2 days"),
     ])
     func durations(seconds: Int, text: String) { #expect(GreylistDecision.duration(seconds) == text) }

@@ -115,10 +115,30 @@ import Testing
         }
         #expect(f.run(replay("broken_from", "accept")) == 0)
         #expect(f.output == "0 of 10 messages would change\n")
-        #expect(f.run(replay("dmarc_enforce", "false", domain: "Other.example")) == 0)
-        #expect(f.output == "0 of 0 messages would change\n")
+        #expect(f.run(replay("dmarc_enforce", "false", domain: "Example.org")) == 0)
+        #expect(f.output.hasSuffix("5 of 10 messages would change\n"))
         #expect(f.run(replay("dmarc_enforce", "false", seconds: 10)) == 0)
         #expect(f.output == "0 of 0 messages would change\n")
+    }
+
+    @Test(arguments: [ControlFormat.text, .json])
+    func aDomainWithoutRecordsIsSaidToHaveNone(format: ControlFormat) throws {
+        let f = try fixture(10)
+        #expect(f.run(replay("dmarc_enforce", "false", domain: "Other.example"), format) == ExitStatus.failure)
+        #expect(f.complaint.contains("nothing of other.example is recorded"))
+        if format == .text { return #expect(f.output.isEmpty) }
+        #expect(try JSONSerialization.jsonObject(with: Data(f.output.utf8)) is [String: Any])
+    }
+
+    /// "0 would change" of such a setting would be no answer.
+    @Test(arguments: [("enabled", "false"), ("max_message_size", "1m"), ("dkim_sign", "false")])
+    func aSettingThatRecordsTellNothingOfIsRefused(key: String, value: String) throws {
+        let f = try fixture(1)
+        #expect(DomainPolicyField.named(key) != nil)
+        #expect(f.run(replay(key, value)) == ExitStatus.usage)
+        #expect(f.complaint.contains("what another \(key) would have done cannot be told from records"))
+        #expect(f.complaint.contains("dmarc_enforce") && f.complaint.contains("greylist_delay"))
+        #expect(f.output.isEmpty)
     }
 
     @Test func aLongReplayComesInPieces() throws {

@@ -20,6 +20,7 @@ extension ConnectionRecord {
         if let evidence { e.evidence(12, evidence) }
         for tally in failures.prefix(FailureTally.domainsMax) { e.tally(13, tally) }
         for rules in rules.prefix(Self.rulesMax) { e.rules(14, rules) }
+        if eventCount > 0 { e.number(15, eventCount) }
         return e.out
     }
 
@@ -45,6 +46,7 @@ extension ConnectionRecord {
             case 12: evidence = inner.evidence()
             case 13: if failures.count < FailureTally.domainsMax { failures.append(inner.tally()) }
             case 14: if rules.count < Self.rulesMax { rules.append(inner.rules()) }
+            case 15: eventCount = field.int
             default: break
             }
         }

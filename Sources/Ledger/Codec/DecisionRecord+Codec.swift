@@ -97,6 +97,7 @@ extension LedgerEncoder {
             e.code(3, recipient.action)
             if let rule = recipient.rule { e.code(4, rule) }
             e.text(5, recipient.folder)
+            if recipient.isDiscarded { e.flag(6, true) }
         }
     }
 
@@ -107,6 +108,7 @@ extension LedgerEncoder {
             e.number(3, timing.dns)
             e.number(4, timing.questions)
             e.number(5, timing.rounds)
+            if timing.recipients > 0 { e.number(6, timing.recipients) }
         }
     }
 
@@ -141,6 +143,7 @@ extension LedgerDecoder {
             case 3: out.action = Disposition.Action(code: field.number) ?? .accept
             case 4: out.rule = Disposition.Rule(code: field.number)
             case 5: out.folder = text(field)
+            case 6: out.isDiscarded = field.flag
             default: break
             }
         }
@@ -156,6 +159,7 @@ extension LedgerDecoder {
             case 3: out.dns = field.number
             case 4: out.questions = field.int
             case 5: out.rounds = field.int
+            case 6: out.recipients = field.number
             default: break
             }
         }

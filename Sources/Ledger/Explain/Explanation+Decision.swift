@@ -4,35 +4,58 @@ import Protocols
 
 extension Explanation {
     mutating func add(_ record: DecisionRecord) {
-        summary = "\(record.id.shownText): \(Self.word(record)) at \(ShownText.utc(record.time))"
-        if let verdict = record.verdicts.first(where: { $0.action == record.action }) ?? record.verdicts.first {
-            summary += ", rule \(verdict.rule.rawValue): \(verdict.reason.shownText)"
-        } else if !record.cause.isEmpty {
-            summary += ": \(record.cause.shownText)"
-        }
-        if let event = DefenseText.decisive(record.events), DefenseText.fits(event, record.action) {
-            summary += ", \(DefenseText.summary(event))"
-        }
+        summary = "\(record.id.shownText): \(Self.word(record)) at \(ShownText.utc(record.time))" + Self.because(record)
         add("Message", Self.message(record))
         add("Recipients", Self.recipients(record))
-        add("Why", record.verdicts.flatMap(Self.why))
+        add("Why", Self.decided(record) + record.verdicts.flatMap { Self.why($0, record) })
         add("Defence", DefenseText.lines(record.events))
         add("Filters", FilterText.lines(record))
         add("Checks", CheckText.all(record))
         add("DNS", FactText.all(record))
         add("Time", Self.time(record))
-        // What a user sends goes to domains that are not ours to set.
-        let receiving = record.session.user.isEmpty ? record.recipients.map(\.domain) : []
-        remedies += DefenseText.remedies(record.events, record.session, record.id.shownText, receiving: receiving)
+        remedies += DefenseRemedies(record).of(record.events)
         remedies += Remedies.of(record)
     }
 
     private static func word(_ record: DecisionRecord) -> String {
-        switch record.action {
-        case .accept: "accepted"
-        case .quarantine: "accepted into quarantine"
-        case .postpone: "deferred"
-        case .reject: "refused"
+        switch record.outcome {
+        case .accepted:
+            record.recipients.contains { record.outcome(of: $0) == .junk } ? "accepted, in part into Junk" : "accepted"
+        case .junk: "accepted into Junk"
+        case .held: "accepted and held in the queue"
+        case .deferred: "deferred"
+        case .refused: "refused"
+        case .discarded: "accepted and discarded"
+        case .setAside: "accepted and set aside"
+        }
+    }
+
+    /// The rule, or what decided in its place.
+    private static func because(_ record: DecisionRecord) -> String {
+        if !record.cause.isEmpty { return ", " + cause(record) }
+        var out = ""
+        let decisions = record.recipients.map { record.deciding($0) }
+        if let event = decisions.lazy.compactMap({ $0 }).first { out += ", \(DefenseText.summary(event))" }
+        // Where the same decided of all recipients, rules had no part in it.
+        if !decisions.isEmpty, decisions.allSatisfy({ $0 != nil }) { return out }
+        if let verdict = record.verdicts.first(where: { $0.action == record.action }) ?? record.verdicts.first {
+            out = ", rule \(verdict.rule.rawValue): \(verdict.reason.shownText)" + out
+        }
+        return out
+    }
+
+    /// `refused by milter: filter x refuses`
+    private static func cause(_ record: DecisionRecord) -> String {
+        record.deciding.map(DefenseText.summary)
+            ?? "\(record.outcome.rawValue) by \(record.decider(nil)): \(record.cause.shownText)"
+    }
+
+    /// What decided in place of the rules.
+    private static func decided(_ record: DecisionRecord) -> [String] {
+        if !record.cause.isEmpty { return [cause(record)] }
+        var seen: Set<String> = []
+        return record.recipients.compactMap { record.deciding($0).map(DefenseText.summary) }.filter {
+            seen.insert($0).inserted
         }
     }
 
@@ -48,21 +71,35 @@ extension Explanation {
     }
 
     private static func recipients(_ record: DecisionRecord) -> [String] {
-        var out = record.recipients.map { recipient in
-            var line = "\(ShownText.path(recipient.address)): \(recipient.action.rawValue)"
-            if !recipient.folder.isEmpty { line += ", in \(recipient.folder.shownText)" }
-            if let rule = recipient.rule { line += " (\(rule.rawValue))" }
-            return line
-        }
+        var out = record.recipients.map { "\(ShownText.path($0.address)): \(fate($0, record))" }
         let more = record.recipientCount - record.recipients.count
         if more > 0 { out.append("and \(more) more") }
         return out
     }
 
-    private static func why(_ verdict: DecisionRecord.Verdict) -> [String] {
+    /// `accept, in Inbox (no_objection)`; `refused by milter: filter x refuses`
+    private static func fate(_ recipient: DecisionRecord.Recipient, _ record: DecisionRecord) -> String {
+        if !record.cause.isEmpty { return cause(record) }
+        let event = record.deciding(recipient).map(DefenseText.summary)
+        let folder = recipient.folder.isEmpty ? "" : ", in \(recipient.folder.shownText)"
+        switch record.outcome(of: recipient) {
+        case .discarded: return event ?? "discarded by milter"
+        case .deferred where recipient.action != .postpone, .refused where recipient.action != .reject:
+            return "\(record.outcome.rawValue) with the message, for the sake of another recipient's domain"
+        case .accepted, .junk, .held, .deferred, .refused, .setAside:
+            let rule = recipient.rule.map { " (\($0.rawValue))" } ?? ""
+            return "\(recipient.action.rawValue)\(folder)" + (event.map { ", \($0)" } ?? rule)
+        }
+    }
+
+    private static func why(_ verdict: DecisionRecord.Verdict, _ record: DecisionRecord) -> [String] {
         let domain = verdict.domain.isEmpty ? "postmaster" : verdict.domain.shownText
+        let isOverruled =
+            !record.cause.isEmpty
+            || record.recipients.contains { $0.domain == verdict.domain && record.deciding($0) != nil }
         var out = [
-            "\(domain): \(verdict.action.rawValue) by rule \(verdict.rule.rawValue): \(verdict.reason.shownText)"
+            "\(domain): " + (isOverruled ? "without that " : "")
+                + "\(verdict.action.rawValue) by rule \(verdict.rule.rawValue): \(verdict.reason.shownText)"
         ]
         for override in verdict.overrides {
             out.append("  set aside (\(override.kind.rawValue)): \(override.comment.shownText)")
@@ -93,6 +130,9 @@ extension Explanation {
             "\(ShownText.duration(timing.total)) in all, \(ShownText.duration(timing.verdict)) from the final dot to "
                 + "the verdict"
         ]
+        if timing.recipients > 0 {
+            out.append("\(ShownText.duration(timing.recipients)) before it, recipients waited for DNS")
+        }
         out.append(
             "\(timing.questions) DNS questions in \(timing.rounds) rounds, "
                 + "\(ShownText.duration(timing.dns)) waited for them")

@@ -84,18 +84,32 @@ package struct Explanation: Sendable, Hashable {
         }
         if let decisive { summary += ", \(DefenseText.summary(decisive))" }
         var lines = ["reason: \(record.reason.shownText)"]
-        if let reply = record.reply { lines.append("reply: \(ShownText.reply(reply))") }
+        if let reply = record.decidingReply { lines.append("reply: \(ShownText.reply(reply))") }
         lines.append(
             "\(record.commands) commands, \(record.rejectedCommands) of them rejected, "
                 + "\(record.refusedRecipients) recipients refused, \(ShownText.duration(record.elapsedMicroseconds))")
         add("What happened", lines)
-        add("Refusals and defence", DefenseText.lines(record.events))
+        var events = DefenseText.lines(record.events)
+        if record.eventCount > record.events.count {
+            events.append("\(record.events.count) of \(record.eventCount) shown")
+        }
+        add("Refusals and defence", events)
         add("Who", Self.who(record.session) + (record.iprev.map { [CheckText.iprev($0)] } ?? []))
-        remedies += DefenseText.remedies(
-            record.events, record.session, record.id.shownText, receiving: record.rules.map(\.domain))
-        if record.rejectedCommands > 0 || record.refusedRecipients > 0 {
+        remedies += DefenseRemedies(record).of(record.events)
+        if Self.isClientsFault(record) {
             remedies.append("the replies that the client got say what it did wrong; the log has them under this id")
         }
+    }
+
+    /// Whether it did anything wrong by itself, as far as is known.
+    private static func isClientsFault(_ record: ConnectionRecord) -> Bool {
+        guard record.rejectedCommands > 0 || record.refusedRecipients > 0 else { return false }
+        let losses = record.events.indices.filter { record.events[$0].effect.isLoss }
+        return losses.isEmpty
+            || losses.contains {
+                let control = record.events[$0].control
+                return control.isPlain && control != .store && !DefenseRemedies.follows($0, in: record.events)
+            }
     }
 
     static func who(_ session: SessionFacts) -> [String] {

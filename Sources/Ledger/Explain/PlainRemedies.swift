@@ -59,12 +59,23 @@ enum PlainRemedies {
             + "port to send elsewhere, a machine of yours (\(client)) has to be in smtp.relay_networks"
     }
 
+    private static let dataKey = "smtp.data_timeout"
+    private static let loginsPhrase = "failed logins"
+
     private static func dialogue(_ event: DefenseEvent) -> String {
         let status = event.reply?.enhanced?.shownText ?? ""
         return switch (event.reply?.code, status) {
         case (530, _), (538, _):
             "the client has to use STARTTLS, and to log in where users submit mail; `martlet config explain "
                 + "smtp.listeners` tells which listener wants what"
+        case (421, "4.4.2") where event.detail.shownText.contains(Self.dataKey):
+            "no more of the message came for too long; `martlet config explain \(Self.dataKey)` tells how long that is, "
+                + "`martlet top` whether the server is under pressure and waits for less"
+        case (421, "4.7.0") where event.detail.shownText.contains(Self.loginsPhrase):
+            "who owns the account should look at name and password in the client; a session may fail to log in 3 times, no "
+                + "setting changes that; `martlet limits list` shows what is counted of the client"
+        case (421, "4.7.0") where event.detail.shownText.contains("smtp.max_errors"):
+            "`martlet config explain smtp.max_errors` tells how many mistakes and refusals a session may have"
         case (421, "4.4.2"):
             "the client said nothing for too long; `martlet config explain smtp.command_timeout` tells how long that is, "
                 + "`martlet top` whether the server is under pressure and waits for less"

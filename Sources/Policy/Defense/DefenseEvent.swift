@@ -81,6 +81,14 @@ package struct DefenseEvent: Sendable, Hashable {
         /// The message was changed.
         case modified
 
+        /// The client lost something by it.
+        package var isLoss: Bool {
+            switch self {
+            case .deferred, .refused, .closed, .quarantined, .discarded: true
+            case .noted, .passed, .slowed, .modified: false
+            }
+        }
+
         /// What a reply other than 2xx and 3xx comes to.
         package init(of reply: Reply) { self = reply.code == 421 ? .closed : reply.code >= 500 ? .refused : .deferred }
     }

@@ -64,9 +64,13 @@ package enum GreylistDecision: Sendable, Hashable {
 
     private static func when(_ seconds: Int) -> String { "in \(duration(max(1, seconds)))" }
 
-    /// `45 seconds`, `15 minutes`, `2 hours 5 minutes`; minutes are rounded up.
+    /// `45 seconds`, `5 minutes 22 seconds`, `15 minutes`, `2 hours 5 minutes`; from a quarter of an hour on, minutes are
+    /// rounded up.
     package static func duration(_ seconds: Int) -> String {
         if seconds < 60 { return counted(seconds, "second") }
+        if seconds < 900, seconds % 60 != 0 {
+            return counted(seconds / 60, "minute") + " " + counted(seconds % 60, "second")
+        }
         let minutes = seconds / 60 + (seconds % 60 == 0 ? 0 : 1)
         if minutes < 60 { return counted(minutes, "minute") }
         if minutes < 2_880 {

@@ -145,7 +145,7 @@ package struct SMTPSession: ~Copyable {
     /// The deadline passed: 421 and close, in whatever state.
     package mutating func timedOut() {
         running = nil
-        end(StandardReplies.timeout, .timeout)
+        end(isReceivingBody ? StandardReplies.dataTimeout : StandardReplies.timeout, .timeout)
     }
     /// The server stops: 421 and close.
     package mutating func shutdown() {
@@ -198,6 +198,8 @@ package struct SMTPSession: ~Copyable {
     package var isClosed: Bool { phase == .closed }
     package var isInTransaction: Bool { transaction != nil }
     package var isUnderTLS: Bool { tls != nil }
+    /// As agreed; kept when the connection is gone.
+    package var tlsFacts: TLSFacts? { tls }
     package var heloName: [UInt8] { helo }
     package var authenticatedIdentity: [UInt8]? { identity }
 

@@ -10,6 +10,8 @@ struct SessionRefusals {
     var isEmpty: Bool { kept.isEmpty && faults == 0 }
 
     mutating func note(_ verb: Verb?, _ reply: Reply) {
+        // The one that ends the session is the last, and tells most.
+        if kept.count >= Self.keptMax, reply.code == 421 { kept.removeLast() }
         if kept.count < Self.keptMax { kept.append((verb, reply)) }
     }
 

@@ -19,6 +19,8 @@ package enum StandardReplies {
     package static let authenticated = Reply(235, EnhancedStatus(2, 7, 0), "Authentication succeeded")
 
     package static let timeout = Reply(421, EnhancedStatus(4, 4, 2), "Timeout, closing connection")
+    package static let dataTimeout = Reply(
+        421, EnhancedStatus(4, 4, 2), "Timeout while waiting for the message, closing connection")
     package static let shutdown = Reply(421, EnhancedStatus(4, 3, 2), "Server shutting down, try again later")
     package static let tooManyErrors = Reply(421, EnhancedStatus(4, 7, 0), "Too many errors, closing connection")
     package static let foreignProtocol = Reply(

@@ -71,7 +71,8 @@ package enum ConfigSchema {
             "Most recipients of a message. RFC 5321 wants 100 at least."),
         integer(
             "smtp.max_errors", \.smtp.maxErrors, 1...10_000, reloadable: true,
-            "Rejected commands after which a session is closed with 421."),
+            "Rejected commands after which a session is closed with 421. Refused recipients and senders (550 to 554) count a "
+                + "fifth each. Three failed logins end a session whatever this is."),
         integer(
             "smtp.greet_wait_ms", \.smtp.greetWaitMilliseconds, 0...10_000, reloadable: true,
             "Milliseconds that the greeting is kept back from clients that are not known, to see who talks before it; 0: none."

@@ -19,6 +19,8 @@ package struct ControlReplay: Sendable, Equatable {
     var cursor: LedgerCursor?
     var messages = 0
     var changed = 0
+    /// Something recorded is of the domain asked about.
+    var isConcerned = false
     var incomplete = 0
     /// Changes given out, for the commas of JSON.
     var rows = 0

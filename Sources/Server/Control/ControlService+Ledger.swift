@@ -98,12 +98,13 @@ extension ControlService {
         let defense = state.defense
         let since = state.since ?? WallTime(seconds: max(0, hooks.now().seconds - Int64(clamping: request.seconds)))
         state.since = since
-        return .read { [state] (_) throws(StoreError) in
+        return .read { [state, domain] (_) throws(StoreError) in
             var piece = ReplayPiece(state: state, format: format, concernsChecks: replay.concernsChecks)
             if isFirst, format == .json { piece.output.append(ascii: "{\"changes\":[") }
             piece.state.cursor = LedgerReader(path: path)
                 .scan(from: state.cursor, since: since, octetsMax: Self.pieceOctets) { record in
                     if isBounded, record.time >= end { return true }
+                    if !piece.state.isConcerned { piece.state.isConcerned = replay.concerns(record) }
                     if replay.concernsChecks, case .decision(let decision) = record {
                         piece.add(decision, replay.decide(decision))
                     }
@@ -112,7 +113,13 @@ extension ControlService {
                 }
             if piece.state.cursor == nil { piece.finish() }
             var answer = ControlAnswer(output: piece.output)
-            if piece.state.cursor != nil { answer.next = .policyReplay(piece.state) }
+            if piece.state.cursor != nil {
+                answer.next = .policyReplay(piece.state)
+            } else if let domain, !piece.state.isConcerned {
+                answer.complaint =
+                    "nothing of \(ControlText.shown(domain)) is recorded in that time; `martlet domain list` shows the domains"
+                answer.status = ExitStatus.failure
+            }
             return answer
         }
     }
@@ -169,6 +176,7 @@ extension ControlService {
         mutating func finish() {
             let defense = state.defense?.finish()
             switch format {
+            case .text where state.domain != nil && !state.isConcerned: return
             case .text:
                 if let defense { output += Array(ReplayReport.text(defense).utf8) }
                 guard concernsChecks else { return }

@@ -63,13 +63,15 @@ enum LedgerJSON {
     private static func session(_ record: ConnectionRecord) -> JSONValue {
         .object([
             JSONMember("time", time(record.time)), JSONMember("client", client(record.session)),
-            JSONMember("reason", text(record.reason)), JSONMember("reply", record.reply.map(reply) ?? .null),
+            JSONMember("reason", text(record.reason)), JSONMember("reply", record.decidingReply.map(reply) ?? .null),
             JSONMember("commands", .integer(record.commands)),
             JSONMember("rejected_commands", .integer(record.rejectedCommands)),
             JSONMember("refused_recipients", .integer(record.refusedRecipients)),
             JSONMember("elapsed_us", number(record.elapsedMicroseconds)),
             JSONMember("iprev", record.iprev.map(iprev) ?? .null),
-            JSONMember("events", .array(record.events.map(event))), JSONMember("open", .boolean(record.isOpen)),
+            JSONMember("events", .array(record.events.map(event))),
+            JSONMember("event_count", .integer(max(record.eventCount, record.events.count))),
+            JSONMember("open", .boolean(record.isOpen)),
             JSONMember("connections", .integer(record.connections)), JSONMember("network", text(record.network)),
         ])
     }
@@ -86,11 +88,13 @@ enum LedgerJSON {
     private static func decision(_ record: DecisionRecord) -> JSONValue {
         .object([
             JSONMember("time", time(record.time)), JSONMember("action", .text(record.action.rawValue)),
+            JSONMember("outcome", .text(record.outcome.rawValue)),
+            JSONMember("decided_by", .text(record.decider(record.deciding))),
             JSONMember("cause", text(record.cause)), JSONMember("reply", reply(record.reply)),
             JSONMember("client", client(record.session)), JSONMember("sender", text(record.sender)),
             JSONMember("size", .integer(record.size)), JSONMember("message_id", text(record.messageID)),
             JSONMember("recipient_count", .integer(record.recipientCount)),
-            JSONMember("recipients", .array(record.recipients.map(recipient))),
+            JSONMember("recipients", .array(record.recipients.map { recipient($0, record) })),
             JSONMember("verdicts", .array(record.verdicts.map(verdict))), JSONMember("checks", checks(record)),
             JSONMember("dns", .array(record.facts.questions.compactMap { fact($0, record.facts) })),
             JSONMember("abridged", .boolean(record.isAbridged)),
@@ -105,6 +109,7 @@ enum LedgerJSON {
                     JSONMember("dns_us", number(record.timing.dns)),
                     JSONMember("questions", .integer(record.timing.questions)),
                     JSONMember("rounds", .integer(record.timing.rounds)),
+                    JSONMember("recipients_us", number(record.timing.recipients)),
                 ])),
         ])
     }
@@ -117,10 +122,12 @@ enum LedgerJSON {
         ])
     }
 
-    private static func recipient(_ recipient: DecisionRecord.Recipient) -> JSONValue {
+    private static func recipient(_ recipient: DecisionRecord.Recipient, _ record: DecisionRecord) -> JSONValue {
         .object([
             JSONMember("address", text(recipient.address)), JSONMember("domain", text(recipient.domain)),
             JSONMember("action", .text(recipient.action.rawValue)),
+            JSONMember("outcome", .text(record.outcome(of: recipient).rawValue)),
+            JSONMember("decided_by", .text(record.decider(record.deciding(recipient)))),
             JSONMember("rule", recipient.rule.map { .text($0.rawValue) } ?? .null),
             JSONMember("folder", text(recipient.folder)),
         ])

@@ -25,12 +25,18 @@ package enum LimitReplies {
         454, EnhancedStatus(4, 7, 0), "Too many failed logins from your address, try again later")
 
     /// nil: admitted.
-    package static func connection(_ verdict: AdmissionVerdict, _ settings: LimitSettings) -> DefenseEvent? {
+    /// `known`: to be good, or exempt; who has the reserve as well.
+    package static func connection(
+        _ verdict: AdmissionVerdict, _ settings: LimitSettings, known: Bool = false
+    ) -> DefenseEvent? {
         switch verdict {
         case .admitted: nil
         case .full:
             closed(
-                full, "all but the reserve of smtp.max_connections (\(settings.maxConnections)) are taken",
+                full,
+                known
+                    ? "all of smtp.max_connections (\(settings.maxConnections)) are taken, the reserve for known clients as well"
+                    : "all but the reserve of smtp.max_connections (\(settings.maxConnections)) are taken",
                 DefenseFigures.Limit("smtp.max_connections", settings.maxConnections))
         case .shed: closed(shed, "under pressure only clients known to be good are served")
         case .fullForPeer:

@@ -28,7 +28,7 @@ extension LoopContext {
         }
         let verdict = defense.clients.enter(
             client, defense.limits.current, exempt: isExempt, shedUnknown: false, now: reactor.now)
-        guard let event = LimitReplies.connection(verdict, defense.limits.current) else {
+        guard let event = LimitReplies.connection(verdict, defense.limits.current, known: isKnown) else {
             return SMTPConnection(c, loop: self, listener: listener, client: origin, isExempt: isExempt)
         }
         services.metrics.connections.add(listener.label, verdict.result)
@@ -38,9 +38,13 @@ extension LoopContext {
     }
 
     // RFC 5321 §3.1: 554 for who gets no service. RFC 3463 §3.8: X.7.1, not permitted.
-    private static let strangerToLMTP = DefenseEvent(
-        .limit, .closed, detail: "smtp.lmtp_networks does not name the client",
-        reply: Reply(554, EnhancedStatus(5, 7, 1), "LMTP is spoken with front ends of this server only"))
+    private static let strangerToLMTP: DefenseEvent = {
+        var event = DefenseEvent(
+            .limit, .closed, detail: "smtp.lmtp_networks does not name the client",
+            reply: Reply(554, EnhancedStatus(5, 7, 1), "LMTP is spoken with front ends of this server only"))
+        event.figures = .limit(DefenseFigures.Limit("smtp.lmtp_networks", 0))
+        return event
+    }()
 
     /// A connection that a proxy made: who is behind it is asked first. Whoever is no proxy of ours is turned away at once.
     func proxied(_ c: Connection, _ listener: ListenerContext) -> (any ConnectionDriver)? {
@@ -71,8 +75,9 @@ extension LoopContext {
     private func turnedAway(
         _ c: Connection, _ refusal: ProxiedConnection.Refusal, _ reason: String, _ listener: ListenerContext
     ) -> [UInt8] {
-        let event = DefenseEvent(
+        var event = DefenseEvent(
             .proxy, .closed, detail: "\(refusal.rawValue): \(reason)", reply: ProxiedConnection.refusal)
+        if refusal == .timeout { event.afterMicroseconds = UInt64(ProxiedConnection.waitSeconds * 1e6) }
         return recorded(event, IPAddress(bytes: c.peer.addressBytes), listener)
     }
 
@@ -134,6 +139,7 @@ extension ConnectionRecord {
             reason: Array("refused before its greeting".utf8))
         reply = event.reply
         events = [event]
+        elapsedMicroseconds = event.afterMicroseconds
     }
 }
 

@@ -139,13 +139,13 @@ extension SMTPConnection {
         defense.held = SessionDefense.Held(what: what, since: now, until: now.advanced(bySeconds: seconds))
         // Nothing is read meanwhile, but who leaves must not keep a place that others could be held in.
         loop.reactor.connection(for: token)?.watchForEnd(true)
+        let before = defense.lastFailuresBefore
         var event = DefenseEvent(
             .tarpit, .slowed, subject: subject,
-            detail: "\(defense.holdsOutput ? "after a bad command " : "")kept waiting \(Int(seconds)) s "
-                + "and longer with each failure")
+            detail: "\(defense.holdsOutput ? "after a bad command " : "")kept waiting \(Int(seconds)) s, after "
+                + "\(before) \(before == 1 ? "failure" : "failures") before this one")
         event.figures = .tarpit(
             DefenseFigures.Tarpit(failures: defense.lastFailuresBefore, seconds: Int(seconds)))
-        defense.addHeld(seconds: Int(seconds))
         noteOnce(event)
         return true
     }
@@ -167,7 +167,9 @@ extension SMTPConnection {
         loop.reactor.connection(for: token)?.watchForEnd(false)
         loop.services.defense.clients.unhold()
         loop.services.metrics.defense.held.add(-1)
-        loop.services.metrics.defense.heldDuration.observe(seconds: loop.reactor.now.seconds(since: held.since))
+        let waited = loop.reactor.now.seconds(since: held.since)
+        defense.addHeld(seconds: Int(min(max(0, waited), 3_600).rounded()))
+        loop.services.metrics.defense.heldDuration.observe(seconds: waited)
     }
 
     /// The client ended its side in a hold. It is done with: its place and its connection are free at once, and neither the
@@ -229,14 +231,33 @@ extension SMTPConnection {
             tally.refusal = reply
             record(
                 DefenseEvent(
-                    .protocol, DefenseEvent.Effect(of: reply), detail: Self.occasion(verb), reply: reply))
+                    .protocol, DefenseEvent.Effect(of: reply), detail: occasion(verb, reply), reply: reply))
         }
         countBadCommands(badCommands)
     }
 
-    private static func occasion(_ verb: Verb?) -> String {
-        guard let verb else { return "the session came to its end, or a line was no command" }
+    private func occasion(_ verb: Verb?, _ reply: Reply) -> String {
+        if reply.code == 421, let ending = ending(verb, reply) { return ending }
+        guard let verb else { return reply.code == 421 ? "the session came to its end" : "a line was no command" }
         return "the answer to \(VerbLabel(verb).text.uppercased())"
+    }
+
+    /// Which bound ended the session; nil: none.
+    private func ending(_ verb: Verb?, _ reply: Reply) -> String? {
+        let limits = settings.limits
+        if reply.text.starts(with: StandardReplies.tooManyErrors.text) {
+            return verb == .auth
+                ? "\(limits.authFailures) failed logins in one session"
+                : "smtp.max_errors is \(limits.errorWeight / LoopSettings.errorWeightEach): so many mistakes, or five times "
+                    + "as many refusals"
+        }
+        if reply.text.starts(with: StandardReplies.dataTimeout.text) {
+            return "no more of the message within smtp.data_timeout, or less under pressure"
+        }
+        if reply.text.starts(with: StandardReplies.timeout.text) {
+            return "no command within smtp.command_timeout, or less under pressure"
+        }
+        return nil
     }
 
     /// From now on the session's id finds something.

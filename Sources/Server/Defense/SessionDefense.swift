@@ -17,8 +17,12 @@ struct SessionDefense {
     var hasRefused = false
     /// Of the session.
     private(set) var events: [DefenseEvent] = []
+    /// How many events there were, kept or not.
+    private(set) var eventCount = 0
     /// Of the transaction.
     private(set) var transaction: [DefenseEvent] = []
+    /// Microseconds that recipients of the transaction waited for DNS.
+    var recipientWait: UInt64 = 0
     /// Receiving domains whose score sends the message to the junk folder.
     var junk: Set<[UInt8]> = []
     /// What the client's score was for a receiving domain.
@@ -64,22 +68,24 @@ struct SessionDefense {
 
     mutating func beginTransaction() {
         transaction = []
+        recipientWait = 0
         junk = []
         scores = [:]
     }
 
     mutating func add(_ event: DefenseEvent) {
+        eventCount += 1
         Self.add(event, to: &events)
         Self.add(event, to: &transaction)
     }
 
+    /// What ends the session, or what a defence refuses last, takes the place of another where there is no room.
     private static func add(_ event: DefenseEvent, to events: inout [DefenseEvent]) {
-        guard events.count < DefenseEvent.eventsMax else { return }
-        if event.control.isPlain,
-            events.lazy.filter({ $0.control.isPlain }).count >= DefenseEvent.plainEventsMax
-        {
-            return
-        }
+        let isPlain = event.control.isPlain
+        let plain = isPlain ? events.lazy.filter { $0.control.isPlain }.count : 0
+        if events.count < DefenseEvent.eventsMax, plain < DefenseEvent.plainEventsMax { return events.append(event) }
+        guard event.effect == .closed || !isPlain && event.effect.isLoss else { return }
+        events.remove(at: events.lastIndex { isPlain ? $0.control.isPlain : true } ?? events.count - 1)
         events.append(event)
     }
 
@@ -98,7 +104,7 @@ struct SessionDefense {
         if let lastTally { failures[lastTally].count(failuresBefore: before) }
     }
 
-    /// The answer to the last failure is held.
+    /// The answer to the last failure was held so long.
     mutating func addHeld(seconds: Int) { if let lastTally { failures[lastTally].heldSeconds += seconds } }
 
     /// For a message's record: what comes later is for another.

@@ -1,3 +1,4 @@
+import Base
 import Policy
 import Protocols
 
@@ -21,6 +22,8 @@ struct RecipientCase {
     let ticket: Ticket
     let address: MailAddress
     var stage = Stage.arrived
+    /// When it began to wait for DNS.
+    var waitsSince: Instant?
 
     init(ticket: Ticket, address: MailAddress) {
         self.ticket = ticket

@@ -47,7 +47,10 @@ extension SMTPConnection {
         while true {
             switch current.stage {
             case .arrived:
-                if let refusal = refusalByRate(of: current.address) { return .refused(refusal) }
+                if let refusal = refusalByRate(of: current.address) {
+                    tally.refusedRecipients += 1
+                    return .refused(refusal)
+                }
                 switch isFrontEnd ? lookHere(current.address) : look(up: current.address) {
                 case .known(let resolved): current.stage = .known(resolved)
                 case .refused(let result, let reply, let why):
@@ -55,13 +58,15 @@ extension SMTPConnection {
                     return answerFailure(&current, refuse(result, told), result)
                 }
             case .known(let resolved):
-                guard let step = weigh(current, resolved) else { return nil }
+                guard let step = weigh(current, resolved) else { return beginWaiting(&current) }
+                if current.waitsSince != nil { endWaiting(&current) }
                 switch step {
                 case .go(let stage): current.stage = stage
                 case .refused(let reply): return answerFailure(&current, refuse(.rejected, reply), .rejected)
                 }
             case .weighed(let resolved, let score):
-                guard let step = greylist(current, resolved, score: score) else { return nil }
+                guard let step = greylist(current, resolved, score: score) else { return beginWaiting(&current) }
+                if current.waitsSince != nil { endWaiting(&current) }
                 switch step {
                 case .go(let stage): current.stage = stage
                 case .refused(let reply): return refuse(.deferred, reply)
@@ -198,6 +203,17 @@ extension SMTPConnection {
     }
 
     // MARK: Waiting for facts
+
+    private func beginWaiting(_ current: inout RecipientCase) -> Answer? {
+        current.waitsSince = current.waitsSince ?? loop.reactor.now
+        return nil
+    }
+
+    private func endWaiting(_ current: inout RecipientCase) {
+        guard let since = current.waitsSince else { return }
+        current.waitsSince = nil
+        defense.recipientWait += UInt64(max(0, loop.reactor.now.seconds(since: since)) * 1e6)
+    }
 
     /// The first in line waits for DNS.
     var gateWaitsForFacts: Bool {

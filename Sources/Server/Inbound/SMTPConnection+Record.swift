@@ -32,6 +32,7 @@ extension SMTPConnection {
             DecisionRecord.Verdict(
                 domain: entry.domain, policy: policy(entry.domain) ?? DomainPolicy(), entry.disposition)
         }
+        out.timing.recipients = defense.recipientWait
         guard let asked else { return out }
         out.facts = asked.gatherer.facts
         out.dice = asked.dice
@@ -44,9 +45,19 @@ extension SMTPConnection {
 
     /// What filters changed after it was made.
     func update(_ record: inout DecisionRecord?, _ judged: JudgedMessage) {
+        guard let before = record?.recipients, let changes = record?.changes else { return }
         record?.sender = sender
         record?.recipients = recipients(judged.message, judged.decision)
         record?.recipientCount = judged.message.envelope.recipients.count
+        guard defense.transaction.contains(where: { $0.control == .milter && $0.effect == .discarded }) else { return }
+        // Who is gone without a filter's having said so by name lost the copy that a filter threw away.
+        let kept = Set(judged.message.envelope.recipients.map(\.address.wire) + changes.map(\.name))
+        for var recipient in before where !kept.contains(recipient.address) {
+            recipient.isDiscarded = true
+            recipient.folder = []
+            record?.recipients.append(recipient)
+            record?.recipientCount += 1
+        }
     }
 
     private func recipients(_ message: PendingMessage, _ decision: MessageDecision) -> [DecisionRecord.Recipient] {
@@ -68,14 +79,15 @@ extension SMTPConnection {
     var sessionFacts: SessionFacts {
         var out = SessionFacts(listener: listener.name, peer: IPAddress(bytes: peerAddress))
         out.helo = session.heloName
-        out.tlsVersion = tlsInfo?.version.utf8.map { $0 } ?? []
-        out.tlsCipher = tlsInfo?.cipher.utf8.map { $0 } ?? []
+        // Not of the connection, which is gone when the session's record is made.
+        if let tls = session.tlsFacts {
+            out.tlsVersion = tls.version
+            out.tlsCipher = tls.cipher
+        }
         out.user = session.authenticatedIdentity ?? []
         out.isExempt = defense.isExempt || isOwnMail
         return out
     }
-
-    private var tlsInfo: TLSInfo? { loop.reactor.connection(for: token)?.tlsInfo }
 
     private var knownOfClient: ClientEvidence? {
         if let evidence = defense.evidence { return evidence }
@@ -127,6 +139,7 @@ extension SMTPConnection {
         record.rejectedCommands = tally.rejected
         record.refusedRecipients = tally.refusedRecipients
         record.events = defense.events
+        record.eventCount = defense.eventCount
         record.evidence = knownOfClient
         record.failures = defense.failures
         record.rules = rulesInForce

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Foundation
 import MailAuth
 import Policy
 import Protocols
@@ -9,8 +10,9 @@ struct CheckListsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lists", abstract: "What DNS lists say of a client, and what that adds up to.",
         discussion: """
-            Prints accept, quarantine or reject, the score and one line for each list. Lists are written as in the \
-            domain setting `lists`: zone=weight, or zone:codes=weight.
+            Prints accept, quarantine or reject, the score and one line for each list: those of --list, or the ones \
+            that a domain here has set. Lists are written as in the domain setting `lists`: zone=weight, or \
+            zone:codes=weight. What a domain counts besides its lists (reverse names, HELO, early talk) is left out.
             """)
 
     @Option(name: .customLong("ip"), help: ArgumentHelp("The client's address.", valueName: "address"))
@@ -19,19 +21,25 @@ struct CheckListsCommand: ParsableCommand {
     @Option(
         name: .customLong("list"), parsing: .unconditionalSingleValue,
         help: ArgumentHelp("A list to ask, as zen.example=5; may be repeated.", valueName: "zone=weight"))
-    var lists: [String]
+    var lists: [String] = []
+
+    @Option(help: "A receiving domain, whose lists and scores are taken where no option gives others.")
+    var domain: String?
 
     @Option(help: ArgumentHelp("The score from which mail is refused; 0: never.", valueName: "score"))
-    var reject = DomainDefense.Score().rejectAt
+    var reject: Int?
 
     @Option(help: ArgumentHelp("The score from which mail goes to Junk; 0: never.", valueName: "score"))
-    var quarantine = DomainDefense.Score().quarantineAt
+    var quarantine: Int?
 
     @OptionGroup var options: CheckOptions
 
     func validate() throws {
-        guard (0...1_000).contains(reject), (0...1_000).contains(quarantine) else {
+        guard (0...1_000).contains(reject ?? 0), (0...1_000).contains(quarantine ?? 0) else {
             throw ValidationError("--reject and --quarantine: 0 to 1000")
+        }
+        if lists.isEmpty, domain == nil {
+            throw ValidationError("name lists by --list zone=weight, or a domain here that has some by --domain")
         }
     }
 
@@ -54,14 +62,35 @@ struct CheckListsCommand: ParsableCommand {
     }
 
     private func policy() throws -> DomainDefense.Score {
-        guard let parsed = DomainDefense.DNSList.parse(lists.joined(separator: ",")), !parsed.isEmpty else {
-            throw ValidationError("--list: write zone=weight or zone:codes=weight, each once")
+        var policy = try domain.map { try score(of: $0) } ?? DomainDefense.Score()
+        if !lists.isEmpty {
+            guard let parsed = DomainDefense.DNSList.parse(lists.joined(separator: ",")), !parsed.isEmpty else {
+                throw ValidationError("--list: write zone=weight or zone:codes=weight, each once")
+            }
+            policy.lists = parsed
         }
-        var policy = DomainDefense.Score()
-        policy.lists = parsed
-        policy.rejectAt = reject
-        policy.quarantineAt = quarantine
+        if let domain, policy.lists.isEmpty {
+            Console.error("\(domain) has no lists; `martlet domain set \(domain) lists=zone=weight` sets some")
+            throw ExitCode(ExitStatus.failure)
+        }
+        policy.rejectAt = reject ?? policy.rejectAt
+        policy.quarantineAt = quarantine ?? policy.quarantineAt
         return policy
+    }
+
+    /// What the server, or its store, has of a domain.
+    private func score(of domain: String) throws -> DomainDefense.Score {
+        let configuration = try options.config.load().configuration
+        var output: [UInt8] = []
+        let sink = ControlClient.Sink(output: { output += $0 }, complaint: Console.sink.complaint)
+        let status = ControlCommand.run(.domainShow(domain.bytes), .json, configuration, into: sink)
+        if status != ExitStatus.success { throw ExitCode(status) }
+        let shown = (try? JSONSerialization.jsonObject(with: Data(output))) as? [String: Any] ?? [:]
+        var policy = DomainPolicy()
+        for field in DomainPolicyField.all {
+            if let value = shown[field.name] as? String { _ = field.write(&policy, value) }
+        }
+        return policy.defense.score
     }
 
     private static func lines(_ findings: [DNSListFinding], _ policy: DomainDefense.Score) -> String {
