@@ -1119,7 +1119,10 @@ def score(lab):
         if found:
             time.sleep(0.2)
             s.expect(s.folder_of(to, found[1]) == "Junk", "it lies in Junk", s.folder_of(to, found[1]))
-            s.explain(found[1], r"bl\.lab\.example", r"more\.lab\.example", r"\b7\b", "quarantin|junk")
+            s.explain(found[1], r"bl\.lab\.example", r"more\.lab\.example", r"\b7\b",
+                      ": accepted into Junk at .*, quarantined by score: score 7",
+                      "<user@in.example>: accept, in Junk, quarantined by score",
+                      r"martlet check lists --ip \S+ --domain in.example", "score_quarantine=0")
         s.set("in.example", "score_reject=7")
         s.taken(s.probe(both, to, helo=helo[both]), "a lower threshold refuses it", (550,))
         s.set("in.example", "lists=bl.lab.example=8,wl.lab.example=-3", "score_reject=8")

@@ -500,6 +500,12 @@ def choices(lab):
         s.set("named.example", "milters=another")
         s.taken(s.send(text("two"), to=("user@off.example",))[-1], "a domain without filters")
         s.taken(s.send(text("three"), to=("user@named.example",))[-1], "a domain that names another")
+        f.script = {"E": packet("d")}
+        reply = s.send(text("in part"), to=(TO, "user@off.example"))[-1]
+        s.taken(reply, "a filter that discards, and a domain without it")
+        s.explain(re.search(r"([0-9A-HJKMNP-TV-Z]{13})", reply.text)[1], ": accepted at",
+                  f"<{TO}>: discarded by milter: filter scripted", r"<user@off\.example>: accept, in Inbox")
+        f.script = {"R": packet("r")}
         s.set("named.example", "milters=scripted")
         s.refused(s.send(text("four"), to=("user@named.example",))[1], "a domain that names it", (550,), r".",
                   control="milter", remedy=False)

@@ -1271,6 +1271,54 @@ def test_what_a_replay_cannot_judge_is_said(s):
                                          check=False).returncode == 0)
 
 
+def test_recipients_that_wait_for_dns_are_told_of(_, binary):
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    forward = [f"127.0.0.1@{silent.getsockname()[1]}"]
+    with Server(binary, dns__forward=forward, dns__trust_anchor_file="/dev/null", dns__timeout=1) as s:
+        def mailed():
+            with smtplib.SMTP("127.0.0.1", s.mx) as c:
+                c.ehlo("h.example"), c.mail("a@remote.example"), c.rcpt("alice@e2e.test")
+                code, text = c.data(message("waited"))
+                assert code == 250, text
+                identifier = re.search(r"([0-9A-Z]{13})", text.decode())[1]
+            explained(s, identifier, ": accepted")
+            return json.loads(s.cli("explain", identifier, "--json").stdout), identifier
+        told_of, identifier = mailed()
+        assert told_of["decision"]["timing"]["recipients_us"] == 0, told_of["decision"]["timing"]
+        assert b"recipients waited" not in s.cli("explain", identifier).stdout
+        s.cli("domain", "set", "e2e.test", "lists=silent.e2e=5")
+        told_of, identifier = mailed()
+        assert told_of["decision"]["timing"]["recipients_us"] > 500_000, told_of["decision"]["timing"]
+        explained(s, identifier, r"s before it, recipients waited for DNS")
+    silent.close()
+
+
+def test_the_tarpits_seconds_are_those_that_clients_stayed(_, binary):
+    with Server(binary) as s:
+        s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=30")
+        for stays in (True, False):
+            c, f = reached(s, "127.2.2.1")
+            told(f)
+            c.sendall(b"EHLO h.example\r\nMAIL FROM:<a@remote.example>\r\n")
+            read_replies(f, 2)
+            # The first is free, the second is held for a second, the next for two and four.
+            c.sendall(b"RCPT TO:<no@e2e.test>\r\n")
+            assert told(f)[0] == 550
+            c.sendall(b"RCPT TO:<no@e2e.test>\r\n")
+            if stays:
+                assert told(f)[0] == 550
+            else:
+                wait_for("the hold", lambda: s.metric("martlet_tarpit_held_sessions") == 1)
+            f.close(), c.close()
+        wait_for("the end", lambda: s.metric("martlet_tarpit_abandoned_total") == 1)
+        replay = ("policy", "replay", "--set", "tarpit_max_delay=1", "--json")
+        wait_for("the records", lambda: json.loads(s.cli(*replay).stdout)["defense"]["tarpit"]["failures"] == 4)
+        tarpit = json.loads(s.cli(*replay).stdout)["defense"]["tarpit"]
+        # One for the second; of the third and fourth, 2 s that it waited and nothing of the 4 s that it did not.
+        assert tarpit["old_seconds"] == 3 and tarpit["new_seconds"] == 3, tarpit
+
+
 def test_a_held_session_is_explained_and_released_by_its_id(s):
     s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=30")
     c, f = reached(s, "127.2.1.1")

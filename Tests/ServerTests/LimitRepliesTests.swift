@@ -25,6 +25,15 @@ import Testing
         #expect(LimitReplies.connection(.admitted, settings) == nil)
     }
 
+    /// Who is known has the reserve as well: then all are taken.
+    @Test func theReserveIsOnlySpokenOfToWhoHasNone() throws {
+        for known in [false, true] {
+            let event = try #require(LimitReplies.connection(.full, LimitSettings(), known: known))
+            let detail = String(decoding: event.detail, as: UTF8.self)
+            #expect(detail.hasPrefix(known ? "all of smtp.max_connections" : "all but the reserve of"))
+        }
+    }
+
     // RFC 5321 §4.3.2: what may answer MAIL and RCPT. RFC 4954 §6: what may answer AUTH.
     @Test func rates() throws {
         var settings = LimitSettings()
