@@ -14,8 +14,8 @@ package struct MilterServer: Sendable, Equatable {
     /// What a domain's policy and the log call it; lower case.
     package let name: [UInt8]
     package let target: ConnectTarget
-    /// For one answer. Connecting may take a third of it; the whole end of a message ten times as long, while the filter
-    /// reports progress.
+    /// For one answer, or ten times as long while the filter reports progress (`MilterLimits.endSecondsMax` at most).
+    /// Connecting may take a third of it.
     package let timeoutSeconds: Double
     package let onFailure: FailurePolicy
 
