@@ -43,6 +43,21 @@ struct DefenseRemediesTests {
         #expect(remedy.contains(key))
     }
 
+    @Test(arguments: [
+        ("192.0.2.0/24", "192.0.2.0/24"), ("2001:db8::/48", "2001:db8::/48"), ("", "192.0.2.7"),
+        ("x;y/24", "192.0.2.7"),
+    ])
+    func aFloodIsItsNetworks(network: String, named: String) throws {
+        var record = ConnectionRecord(
+            id: MessageID(rawValue: 77), time: WallTime(seconds: 1),
+            session: SessionFacts(listener: Array("mx".utf8), peer: Self.peer), reason: [])
+        record.events = [limit("smtp.max_connections_per_ip")]
+        record.connections = 40
+        record.network = Array(network.utf8)
+        let remedies = Explanation.make([.connection(record)])?.remedies ?? []
+        #expect(remedies.contains { $0.contains("`martlet limits allow \(named)`") })
+    }
+
     private func score(_ effect: DefenseEvent.Effect, _ subject: String) -> DefenseEvent {
         DefenseEvent(.score, effect, subject: Array(subject.utf8), detail: "6")
     }
@@ -93,6 +108,11 @@ struct DefenseRemediesTests {
         let explanation = try session([greylisted(proven: ""), follows], rejected: 2, refused: 1)
         #expect(!explanation.remedies.contains { $0.contains("broke a rule") || $0.contains("did wrong") })
         #expect(explanation.lines.contains { $0.hasPrefix("  reply: 450") })
+        let silence = DefenseEvent(
+            .protocol, .closed, detail: "no command within smtp.command_timeout",
+            reply: Reply(421, EnhancedStatus(4, 4, 2), "Timeout"))
+        let idle = try session([greylisted(proven: ""), follows, silence], rejected: 3, refused: 1)
+        #expect(!idle.remedies.contains { $0.contains("did wrong") })
         // By itself it is.
         let alone = try session([follows], rejected: 1)
         #expect(alone.remedies.contains { $0.contains("broke a rule") })

@@ -12,6 +12,8 @@ struct DefenseRemedies {
     let session: SessionFacts
     /// Of the message or session.
     let id: String
+    /// An address, or a network whose connections share the record.
+    private let client: String
     /// The rules of receiving domains, as far as they are recorded.
     var rules: [[UInt8]: DomainPolicy] = [:]
     /// The domains the mail was for, as far as they are known and ours to set.
@@ -22,6 +24,8 @@ struct DefenseRemedies {
     init(_ record: ConnectionRecord) {
         session = record.session
         id = record.id.shownText
+        let address = record.session.peer?.description ?? "ADDRESS"
+        client = record.connections == 1 ? address : ShownText.network(record.network) ?? address
         receiving = record.rules.map(\.domain)
         for each in record.rules { rules[each.domain] = each.policy }
     }
@@ -29,6 +33,7 @@ struct DefenseRemedies {
     init(_ record: DecisionRecord) {
         session = record.session
         id = record.id.shownText
+        client = record.session.peer?.description ?? "ADDRESS"
         for verdict in record.verdicts { rules[verdict.domain] = verdict.policy }
         // What a user sends goes to domains that are not ours to set.
         receiving = record.session.user.isEmpty ? record.recipients.map(\.domain) : []
@@ -132,8 +137,6 @@ struct DefenseRemedies {
     }
 
     // MARK: Names
-
-    private var client: String { session.peer?.description ?? "ADDRESS" }
 
     /// The receiving domain that an event is about.
     private func name(_ event: DefenseEvent) -> [UInt8] {

@@ -107,8 +107,11 @@ package struct Explanation: Sendable, Hashable {
         let losses = record.events.indices.filter { record.events[$0].effect.isLoss }
         return losses.isEmpty
             || losses.contains {
-                let control = record.events[$0].control
-                return control.isPlain && control != .store && !DefenseRemedies.follows($0, in: record.events)
+                let event = record.events[$0]
+                // Silence is no mistake that a reply explains.
+                let isSilence = event.reply?.enhanced == EnhancedStatus(4, 4, 2)
+                return event.control.isPlain && event.control != .store && !isSilence
+                    && !DefenseRemedies.follows($0, in: record.events)
             }
     }
 

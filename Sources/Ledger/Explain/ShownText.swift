@@ -52,6 +52,12 @@ enum ShownText {
         return isQuotable ? "'" + String(decoding: bytes, as: UTF8.self) + "'" : other
     }
 
+    /// `192.0.2.0/24` for a command; nil: it is no network.
+    static func network(_ bytes: [UInt8]) -> String? {
+        let isNetwork = bytes.contains(0x2f) && bytes.allSatisfy { ASCII.isAlphanumeric($0) || "./:".utf8.contains($0) }
+        return isNetwork ? String(decoding: bytes, as: UTF8.self) : nil
+    }
+
     private static func isBare(_ byte: UInt8) -> Bool {
         ASCII.isAlphanumeric(byte) || "@._+=-".utf8.contains(byte)
     }
