@@ -51,7 +51,7 @@ package struct PolicyReplay: Sendable {
             }
             var scratch = DomainPolicy()
             guard field.write(&scratch, value) else {
-                throw BadSetting(description: "\(key) cannot be \"\(value)\": \(field.summary)")
+                throw BadSetting(description: "\(key) cannot be \"\(value)\": \(field.complaint(value))")
             }
             settings.append((field, value))
         }

@@ -62,6 +62,11 @@ package struct DomainPolicyField: Sendable {
     package let read: @Sendable (DomainPolicy) -> String
     /// False when the text is not a value of this setting.
     package let write: @Sendable (inout DomainPolicy, String) -> Bool
+    /// Which part of a text that `write` does not take is wrong; nil: there is no more to say than `summary`.
+    var part: @Sendable (String) -> String? = { _ in nil }
+
+    /// Why `write` does not take `text`, for people.
+    package func complaint(_ text: String) -> String { part(text) ?? summary }
 
     package static let all: [DomainPolicyField] = mailboxes + authentication + signing + defense
 

@@ -62,7 +62,7 @@ extension DomainPolicyField {
         if text == "none" { return [] }
         var out: [[UInt8]] = []
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
-            let domain = ASCII.lowercased(part.filter { $0 != ASCII.space })
+            let domain = ASCII.lowercased(SettingText.trimmed(part))
             let isName = domain.allSatisfy { ASCII.isAlphanumeric($0) || "-._".utf8.contains($0) }
             // `None` would be written as the word for an empty list.
             guard isName, !"none".utf8.elementsEqual(domain), domain.last != ASCII.dot,

@@ -158,9 +158,17 @@ extension DomainPolicyField {
                 return lists.isEmpty ? "none" : lists.map(\.description).joined(separator: ",")
             },
             write: { policy, text in
-                guard let lists = DomainDefense.DNSList.parse(text) else { return false }
+                guard let lists = try? DomainDefense.DNSList.parse(text) else { return false }
                 policy[keyPath: path] = lists
                 return true
+            },
+            part: { text in
+                do throws(DomainDefense.DNSList.Fault) {
+                    _ = try DomainDefense.DNSList.parse(text)
+                    return nil
+                } catch {
+                    return error.description
+                }
             })
     }
 }
@@ -219,7 +227,7 @@ private enum DefenseText {
         if text == "none" { return [] }
         var out: [AddressBlock] = []
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
-            let word = part.filter { $0 != ASCII.space }
+            let word = SettingText.trimmed(part)
             guard word.count <= 64, let block = String(validating: word, as: UTF8.self).flatMap({ AddressBlock($0) }),
                 out.count < DomainPolicy.domainsMax
             else { return nil }
@@ -241,7 +249,7 @@ private enum DefenseText {
         if text == "none" { return .off }
         var names: [[UInt8]] = []
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
-            let name = part.filter { $0 != ASCII.space }
+            let name = SettingText.trimmed(part)
             let isName = name.allSatisfy { ASCII.isAlphanumeric($0) || "-_.".utf8.contains($0) }
             guard isName, (1...DomainDefense.Milters.nameOctetsMax).contains(name.count),
                 !"all".utf8.elementsEqual(name), !"none".utf8.elementsEqual(name),

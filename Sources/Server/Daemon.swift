@@ -249,13 +249,15 @@ final class Daemon {
             try reactor.listen(.inet(try address.socketAddress())) { _ in HTTPConnection { routes.answer($0) } }
         }
         let control = operators.control
+        let log = plan.services.log
         let metrics = plan.services.metrics
         let gateway = plan.services.gateway
         let handle = reactor.handle
         let user = UInt32(geteuid())
         try reactor.listen(.unix(path: plan.configuration.controlSocketPath)) { _ in
             ControlConnection(
-                service: control, gateway: gateway, handle: handle, ownUser: user, metrics: metrics)
+                service: control, gateway: gateway, handle: handle, ownUser: user, metrics: metrics,
+                changed: { $0.write(to: log) })
         }
     }
 

@@ -110,9 +110,11 @@ extension SMTPConnection {
     private func refusalOfLogin() -> Reply? {
         let services = loop.services.defense
         let limits = services.limits.current
-        guard !defense.isExempt, !services.clients.mayLogin(client, limits, now: loop.reactor.now) else { return nil }
+        guard !defense.isExempt else { return nil }
+        let verdict = services.clients.login(client, limits, now: loop.reactor.now)
+        guard verdict != .allowed else { return nil }
         loop.services.metrics.defense.limits.add(.failedLogins)
-        let event = LimitReplies.login(limits)
+        let event = LimitReplies.login(limits, perNetwork: verdict == .tooManyOfNetwork)
         return event.reply.map { refusing(event, $0) }
     }
 

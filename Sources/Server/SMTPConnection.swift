@@ -214,6 +214,10 @@ final class SMTPConnection: ConnectionDriver {
             stopWaitingForFacts()
             return pump(c)
         }
+        if let due = listsDue, due <= loop.reactor.now {
+            stopWaitingForLists()
+            return pump(c)
+        }
         if gateWaitsForFacts {
             stopGatheringForRecipients()
             return pump(c)
@@ -389,6 +393,7 @@ final class SMTPConnection: ConnectionDriver {
     func armDeadline(_ c: Connection) {
         guard !closing else { return }
         if let due = defense.bannerDue ?? defense.held?.until { return c.setDeadline(due) }
+        if let due = listsDue { return c.setDeadline(due) }
         // The checks of a message end in time whatever the resolver does.
         if pending != nil || gateWaitsForFacts || clientName?.isAsking == true {
             return c.setDeadline(afterSeconds: settings.auth.limits.seconds)

@@ -45,7 +45,7 @@ extension SQLiteWriterSession {
         guard try isDomain(key) else { throw .notFound }
         guard let known = DomainPolicyField.named(field) else { throw .invalid("no domain setting \(field)") }
         var scratch = DomainPolicy()
-        guard known.write(&scratch, value) else { throw .invalid("\(field): \(known.summary)") }
+        guard known.write(&scratch, value) else { throw .invalid("\(field): \(known.complaint(value))") }
         try statement("INSERT OR REPLACE INTO domain_setting(domain, field, value) VALUES(?, ?, ?)").bind(1, key)
             .bind(2, Array(field.utf8)).bind(3, Array(value.utf8)).run()
         try changed()

@@ -22,10 +22,17 @@ enum Console {
             while sent < buffer.count, let base = buffer.baseAddress {
                 let n = Glibc.write(descriptor, base + sent, buffer.count - sent)
                 if n < 0, errno == EINTR { continue }
-                guard n > 0 else { return }
+                guard n > 0 else { return failed(errno, descriptor) }
                 sent += n
             }
         }
+    }
+
+    /// A disk that is full must not look like success.
+    private static func failed(_ code: Int32, _ descriptor: Int32) {
+        guard descriptor == 1, code != EPIPE else { return }
+        error("standard output: \(String(cString: strerror(code)))")
+        exit(ExitStatus.inputOutput)
     }
 
     /// True only for a typed yes; without a terminal the question is not asked and the answer is yes.

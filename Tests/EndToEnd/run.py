@@ -1001,6 +1001,72 @@ def test_tarpitting_slows_bad_commands(s):
     s.cli("domain", "set", "e2e.test", "tarpit=false")
 
 
+def test_commands_that_change_something_are_logged(s):
+    s.cli("domain", "set", "e2e.test", "tarpit=true", "tarpit_max_delay=3")
+    s.cli("tarpit", "allow", "192.0.2.0/24", "198.51.100.1")
+    s.cli("account", "passwd", "bob@e2e.test", "--password-stdin", input=b"a new secret of bob\n")
+    s.cli("tarpit", "list")
+    s.cli("tarpit", "release", "--all")
+    s.cli("domain", "set", "e2e.test", "tarpit=false")
+
+    def lines():
+        with open(s.log) as f:
+            return [l for l in f if " operator_change " in l]
+    wait_for("all lines", lambda: len(lines()) >= 5)
+    said = lines()
+    assert len(said) == 5, said
+    assert all(f"uid={os.geteuid()}" in l for l in said), said
+    assert "tarpit_max_delay=3" in said[0] and "count=2" in said[0], said[0]
+    assert "tarpit allow" in said[1] and "192.0.2.0/24" in said[1] and "count=2" in said[1], said[1]
+    assert "account passwd" in said[2] and "bob@e2e.test" in said[2], said[2]
+    assert "secret of bob" not in open(s.log).read()
+
+
+def test_exit_statuses_tell_values_from_usage(s):
+    def status(*arguments, **options):
+        return s.cli(*arguments, check=False, **options).returncode
+    for bad in (["tarpit", "list", "foo"], ["greylist", "release", "--id", "nope"], ["greylist", "list", "--state", "x"],
+                ["greylist", "list", "--client", "nonsense"], ["limits", "allow", "foo"],
+                ["domain", "set", "e2e.test", "greylist_delay=3"]):
+        assert status(*bad) == 65, bad
+    replay = subprocess.run([f"{s.binary}/martlet", "policy", "replay", "--set", "greylist_delay=3", "--config", s.config],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert replay.returncode == 65, replay.stderr
+    both = s.cli("tarpit", "release", "192.0.2.1", "--all", check=False)
+    assert both.returncode == 64 and b"not several" in both.stderr, both.stderr
+    nothing = s.cli("tarpit", "release", "--all")
+    assert nothing.stdout == b"nothing to release\n", nothing.stdout
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run([f"{s.binary}/martlet", "domain", "list", "--config", s.config], stdout=full,
+                           stderr=subprocess.PIPE)
+    assert r.returncode == 74 and b"standard output" in r.stderr, (r.returncode, r.stderr)
+    explained = s.cli("config", "explain", "greylist_delay")
+    assert b"setting of each domain" in explained.stdout, explained.stdout
+
+
+def test_only_mx_listeners_keep_their_greeting_back(_, binary):
+    """Who speaks first while the greeting waits is counted."""
+    with Server(binary, smtp__greet_wait_ms=1000) as s:
+        for port, counted in ((s.submission, 0), (s.mx, 1)):
+            c, f = reached(s, "127.1.0.1", port=port)
+            c.sendall(b"EHLO h.example\r\n")
+            assert told(f)[0] == 220
+            assert s.metric("martlet_early_talkers_total") == counted, port
+
+
+def test_skipped_greylisting_is_counted(s):
+    off = r'martlet_greylist_skipped_total.*"off"'
+    trusted = r'martlet_greylist_skipped_total.*"trusted"'
+    assert envelope(s, "127.1.0.1", "alice@e2e.test")[0] == 250
+    assert s.metric(off) == 1
+    s.cli("domain", "set", "e2e.test", "greylist=true")
+    with smtplib.SMTP("127.0.0.1", s.submission) as c:
+        c.starttls(context=context())
+        c.login("bob@e2e.test", PASSWORD)
+        c.sendmail("bob@e2e.test", ["alice@e2e.test"], message("skipped-1"))
+    assert s.metric(trusted) == 1 and s.metric(off) == 1
+
+
 def test_good_clients_are_known_after_a_restart(_, binary):
     """With ten connections at most, the tenth is for who is known to be good."""
     with Server(binary, smtp__max_connections=10, smtp__trusted_networks=[]) as s:
@@ -1264,7 +1330,7 @@ def test_what_a_replay_cannot_judge_is_said(s):
         c.sendmail("sender@remote.example", ["alice@e2e.test"], message("replayed"))
     s.received("replayed")
     r = s.cli("policy", "replay", "--set", "enabled=false", check=False)
-    assert r.returncode == 64 and b"cannot be told from records" in r.stderr, r
+    assert r.returncode == 65 and b"cannot be told from records" in r.stderr, r
     r = s.cli("policy", "replay", "--set", "spf_fail=reject", "--domain", "nosuch.example", check=False)
     assert r.returncode == 1 and b"nothing of nosuch.example is recorded" in r.stderr, r
     wait_for("the record", lambda: s.cli("policy", "replay", "--set", "spf_fail=reject", "--domain", "e2e.test",

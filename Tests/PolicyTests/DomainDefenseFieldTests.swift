@@ -53,6 +53,8 @@ import Testing
         ("lists", "zen.example=5,"), ("lists", ",zen.example=5"), ("lists", "zen.example:=5"),
         ("lists", "zen.example:256=5"), ("lists", "zen.example:5-2=5"), ("lists", "zen.example:2"),
         ("lists", "zen.example:2,3"), ("lists", "zen.example=5,zen.example=4"), ("lists", "zen example=5=6"),
+        ("lists", "zen lab=4"), ("greylist_skip_domains", "a .example"), ("milters", "a b"),
+        ("tarpit_allow", "192.0. 2.1"),
         ("lists", "zen.example.=5"), ("lists", "zen.example:10.0.0.2=5"), ("score_reverse", "101"),
         ("score_reject", "-1"), ("score_reject", "1001"), ("score_reject", ""), ("milters", ""),
         ("milters", "a,all"), ("milters", "a,,b"), ("milters", "a b/c"),
@@ -107,5 +109,23 @@ import Testing
         #expect(policy.defense.tarpit.isOn && policy.defense.tarpit.maxSeconds == 8)
         #expect(policy.defense.score.lists == [DomainDefense.DNSList(zone: Array("a.example".utf8), weight: 2)])
         #expect(policy.defense.milters == .off)
+    }
+
+    /// Each fault is named with the part that has it.
+    @Test(arguments: [
+        ("zen.example", "\"zen.example\" has no weight"), ("a.example=5,zen lab=4", "\"zen lab=4\": the zone"),
+        ("zen.example=0", "the weight"), ("zen.example=x", "the weight"), ("zen.example:300=5", "\"300\" is no code"),
+        ("zen.example:2", "has no weight: write zone:codes=5"), ("zen.example=5,zen.example=4", "twice"),
+        ("=5", "the zone"),
+    ])
+    func faultsOfListsAreNamed(_ given: String, _ want: String) throws {
+        let complaint = try field("lists").complaint(given)
+        #expect(complaint.contains(want), "\(complaint)")
+    }
+
+    @Test func manyListsAreToldApartFromWrongOnes() throws {
+        let many = (0...DomainDefense.DNSList.countMax).map { "z\($0).example=1" }.joined(separator: ",")
+        #expect(try field("lists").complaint(many).contains("more than \(DomainDefense.DNSList.countMax) lists"))
+        #expect(try field("greylist_delay").complaint("x") == field("greylist_delay").summary)
     }
 }

@@ -126,12 +126,20 @@ import Testing
 
     @Test func ends() {
         let known = GreylistRecord(state: .known, firstSeen: at(), lastSeen: at(days: 1), attempts: 1)
-        #expect(Greylisting.expires(known, policy) == at(days: 37))
+        #expect(Greylisting.expires(known, now: at(days: 2), policy) == at(days: 37))
         var forever = policy
         forever.expirySeconds = 0
-        #expect(Greylisting.expires(known, forever) == nil)
+        #expect(Greylisting.expires(known, now: at(days: 2), forever) == nil)
         let new = GreylistRecord(state: .new, firstSeen: at(), lastSeen: at(), attempts: 1)
-        #expect(Greylisting.expires(new, forever) == at(days: 30))
+        // Its window is two days; what lets that pass can be looked at for thirty.
+        #expect(Greylisting.expires(new, now: at(days: 1), policy) == at(days: 2))
+        #expect(Greylisting.expires(new, now: at(days: 3), policy) == at(days: 30))
+        // Overdue, it could pass all the time: the figure does not move.
+        for minutes: Int64 in [0, 5, 300] {
+            #expect(Greylisting.passes(new, now: at(minutes: minutes), policy) == at(minutes: 15))
+        }
+        #expect(Greylisting.passes(new, now: at(days: 3), policy) == nil)
+        #expect(Greylisting.passes(known, now: at(), policy) == nil)
         #expect(Greylisting.secondsLeft(new, now: at(minutes: 5), policy) == 600)
         #expect(Greylisting.secondsLeft(known, now: at(), policy) == 0)
     }

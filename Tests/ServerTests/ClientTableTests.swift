@@ -215,6 +215,7 @@ import Testing
             #expect(!table.mayLogin(v4(n), limits, now: now))
         }
         #expect(!table.mayLogin(v4(3), limits, now: now))
+        #expect(table.login(v4(4), limits, now: now) == .tooManyOfNetwork)
         #expect(table.mayLogin(v4(0x300), limits, now: now))
         #expect(table.mayLogin(nil, limits, now: now))
         // A login that worked buys no further guesses.

@@ -27,6 +27,17 @@ import Testing
         }
     }
 
+    @Test func filtersHaveNamesOfTheirOwn() {
+        func text(_ name: String) -> String {
+            "{\"smtp\": {\"milters\": [{\"name\": \"scan\", \"address\": \"127.0.0.1:1\"}, "
+                + "{\"name\": \"\(name)\", \"address\": \"127.0.0.1:2\"}]}}"
+        }
+        #expect(Self.problems(text("other")).isEmpty)
+        let found = Self.problems(text("Scan"))
+        #expect(found.count == 1)
+        #expect(found.first?.message.contains("another filter named \"Scan\"") == true)
+    }
+
     @Test(arguments: [
         (
             "{\"smtp\": {\"max_conections\": 1}}", 1, 11,

@@ -106,6 +106,29 @@ import Testing
         #expect(f.output.contains("enabled: false"))
     }
 
+    @Test func domainSetShowsWhatItSet() {
+        let f = Fixture()
+        f.addDomainAndAlice()
+        f.configuration.milters = [Configuration.Milter(name: "Rspamd", address: "127.0.0.1:1")]
+        func set(_ pairs: (String, String)...) -> Int32 {
+            f.run(.domainSet(Self.text("example.org"), pairs.map { ControlAssignment(name: $0.0, value: $0.1) }))
+        }
+        // A bare number is in the field's own unit, which the answer names.
+        #expect(set(("greylist_delay", "300"), ("tarpit", "true")) == 0)
+        #expect(f.output == "domain: example.org\ngreylist_delay: 5h\ntarpit: true\n")
+        #expect(f.complaint.contains("martlet domain show example.org"))
+        #expect(set(("tarpit", "false"), ("tarpit", "true")) == ExitStatus.data)
+        #expect(f.complaint.contains("tarpit is given twice"))
+        #expect(set(("lists", "zen.example=4,zen lab=4")) == ExitStatus.data)
+        #expect(f.complaint.contains("\"zen lab=4\": the zone"))
+        #expect(set(("milters", "rspamd")) == 0)
+        #expect(!f.complaint.contains("no filter"))
+        #expect(set(("milters", "rspamd,rspamed")) == 0)
+        #expect(f.complaint.contains("no filter \"rspamed\""))
+        #expect(f.run(.domainShow(Self.text("example.org"))) == 0)
+        #expect(f.output.contains("tarpit: true") && f.output.contains("lists: none"))
+    }
+
     @Test func internationalDomains() {
         let f = Fixture()
         #expect(f.run(.domainAdd(Self.text("Bücher.example"))) == 0)

@@ -135,7 +135,7 @@ import Testing
     func aSettingThatRecordsTellNothingOfIsRefused(key: String, value: String) throws {
         let f = try fixture(1)
         #expect(DomainPolicyField.named(key) != nil)
-        #expect(f.run(replay(key, value)) == ExitStatus.usage)
+        #expect(f.run(replay(key, value)) == ExitStatus.data)
         #expect(f.complaint.contains("what another \(key) would have done cannot be told from records"))
         #expect(f.complaint.contains("dmarc_enforce") && f.complaint.contains("greylist_delay"))
         #expect(f.output.isEmpty)
@@ -210,11 +210,11 @@ import Testing
         #expect(f.output == "score: 0 of 0 would change\n")
     }
 
-    @Test func badSettingsAreUsageErrors() throws {
+    @Test func badSettingsAreBadValues() throws {
         let f = try fixture(1)
-        #expect(f.run(replay("dmarc_enforced", "false")) == ExitStatus.usage)
-        #expect(f.run(replay("dmarc_enforce", "perhaps")) == ExitStatus.usage)
-        #expect(f.run(replay("dmarc.mode", "rfc1")) == ExitStatus.usage)
+        #expect(f.run(replay("dmarc_enforced", "false")) == ExitStatus.data)
+        #expect(f.run(replay("dmarc_enforce", "perhaps")) == ExitStatus.data)
+        #expect(f.run(replay("dmarc.mode", "rfc1")) == ExitStatus.data)
         #expect(f.run(replay("dmarc_enforce", "false", domain: "no domain")) == ExitStatus.data)
     }
 

@@ -48,6 +48,7 @@ struct DefenseControlTests {
     @Test func everyRequestComesThroughTheSocket() throws {
         var filter = DefenseFilter()
         filter.block = try block("2001:db8::/64")
+        filter.identity = bytes("b.example")
         filter.domain = bytes("example.org")
         filter.sender = bytes("a@b.example")
         filter.recipient = bytes("c@example.org")
@@ -84,7 +85,7 @@ struct DefenseControlTests {
     @Test func greylistEntriesAreListed() throws {
         var hooks = ControlDefenseHooks()
         hooks.greylist = { filter, limit in
-            guard filter.state == "new", limit == 2 else { return [] }
+            guard filter.state == "new", limit >= 2 else { return [] }
             var line = GreylistLine(client: "192.0.2.0/24", state: "new")
             line.sender = Array("a@b.example".utf8)
             line.domain = Array("example.org".utf8)
@@ -125,10 +126,92 @@ struct DefenseControlTests {
         #expect(json.contains("\"failures\":0,\"slowed_ms\":2500"))
         #expect(
             try answer(.defense(ControlDefense(.tarpit, .list)), ControlDefenseHooks()).complaint
-                == "no client is slowed")
+                == "no client has failures")
+    }
+
+    @Test func listsSayHowManyTheyLeaveOut() throws {
+        var hooks = ControlDefenseHooks()
+        hooks.clients = { _, _, limit in (0..<min(limit, 120)).map { ClientLine(client: "192.0.2.\($0)") } }
+        hooks.greylist = { _, limit in
+            (0..<min(limit, 20_000)).map { GreylistLine(client: "192.0.2.\($0)", state: "new") }
+        }
+        for kind in [ControlDefense.Kind.limits, .tarpit] {
+            let text = try answer(.defense(ControlDefense(kind, .list)), hooks)
+            #expect(output(text).split(separator: "\n").count == 101)
+            #expect(text.complaint.hasPrefix("… 20 more; --limit 120"))
+        }
+        let many = try answer(.defense(ControlDefense(.greylist, .list)), hooks)
+        #expect(many.complaint == "… 9900 more at least; --limit is at most 10000")
+        #expect(try answer(.defense(ControlDefense(.limits, .list, limit: 120)), hooks).complaint.isEmpty)
+        let json = try answer(.defense(ControlDefense(.limits, .list)), hooks, .json)
+        #expect(json.complaint.isEmpty)
+        #expect(output(json).split(separator: "{").count == 101)
+    }
+
+    @Test func theTarpitsListSaysWhatTheNextFailureCosts() throws {
+        var hooks = ControlDefenseHooks()
+        hooks.clients = { _, _, _ in
+            var line = ClientLine(client: "192.0.2.7")
+            line.failures = 3
+            return [line]
+        }
+        let list = ControlRequest.defense(ControlDefense(.tarpit, .list))
+        let off = try answer(list, hooks)
+        #expect(off.complaint.contains("no domain has the tarpit on"))
+        #expect(output(off).split(separator: "\n").last?.hasSuffix(" -") == true)
+        for (most, shown) in [(2, " 2 s"), (8, " 4 s")] {
+            hooks.tarpitSeconds = { most }
+            let on = try answer(list, hooks)
+            #expect(on.complaint.isEmpty)
+            #expect(output(on).split(separator: "\n").last?.hasSuffix(shown) == true)
+        }
+        #expect(output(try answer(list, hooks, .json)).contains("\"next_delay_ms\":4000"))
     }
 
     // MARK: Changes
+
+    @Test func aSenderThatIsKeptInAnotherFormIsNamed() throws {
+        var hooks = ControlDefenseHooks()
+        hooks.forget = { _, _ in .done(2) }
+        var filter = DefenseFilter()
+        filter.sender = bytes("r3@sender.example")
+        let forget = ControlRequest.defense(ControlDefense(.greylist, .forget, filter))
+        #expect(output(try answer(forget, hooks)) == "2 entries of r#@sender.example forgotten\n")
+        #expect(output(try answer(forget, hooks, .json)) == "{\"forgotten\":2,\"sender\":\"r#@sender.example\"}\n")
+        #expect(try answer(forget, hooks).changes == 2)
+        hooks.forget = { _, _ in .done(0) }
+        #expect(try answer(forget, hooks).complaint.contains("no entries of r#@sender.example match"))
+        filter.sender = bytes("r@sender.example")
+        hooks.forget = { _, _ in .done(1) }
+        let plain = ControlRequest.defense(ControlDefense(.greylist, .forget, filter))
+        #expect(output(try answer(plain, hooks)) == "1 entry forgotten\n")
+    }
+
+    @Test func allOfNothingIsReleased() throws {
+        let none = try answer(.defense(ControlDefense(.tarpit, .release)), ControlDefenseHooks())
+        #expect(none.status == ExitStatus.success)
+        #expect(output(none) == "nothing to release\n")
+    }
+
+    /// Entries of a proven domain are meant by it, those of networks are not.
+    @Test func clientsAreMeantByTheirProvenDomain() throws {
+        let live = try Live(fixture.directory)
+        defer { live.state.stop() }
+        var policy = live.rules
+        policy.isOn = true
+        for proven in [nil, "b.example"] {
+            var attempt = Greylisting.Attempt(
+                address: IPAddress(v4: 192, 0, 2, 7), sender: bytes("a@b.example"),
+                recipient: bytes("bob@example.org"), domain: bytes("example.org"))
+            attempt.provenDomain = proven.map(bytes)
+            _ = live.state.greylist.decide(attempt, policy, now: SystemTime().wall())
+        }
+        var filter = DefenseFilter()
+        filter.identity = bytes("B.example")
+        let text = output(try answer(.defense(ControlDefense(.greylist, .list, filter)), live.hooks))
+        #expect(text.split(separator: "\n").count == 2)
+        #expect(text.contains("\nb.example"))
+    }
 
     @Test func releasingSaysHowMany() throws {
         let network = try block("192.0.2.0/24")

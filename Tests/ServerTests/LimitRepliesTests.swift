@@ -51,6 +51,8 @@ import Testing
                 == "smtp.rate_limit.recipients_per_minute is 3, smtp.rate_limit.network_factor gives a network 4 times that"
         )
         #expect(wire(LimitReplies.login(settings)).hasPrefix("454 4.7.0 "))
+        #expect(wire(LimitReplies.login(settings)).contains("from your address"))
+        #expect(wire(LimitReplies.login(settings, perNetwork: true)).contains("from your network"))
     }
 
     @Test func accounts() throws {

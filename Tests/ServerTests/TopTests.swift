@@ -105,7 +105,7 @@ struct TopTests {
         #expect(lines.contains { $0.hasPrefix("192.0.2.7") && $0.hasSuffix("8.0 s") })
         let calm = TopScreen(now: TopSnapshot(), before: nil).lines(width: 0, height: 0)
         #expect(calm.contains("Pressure   none"))
-        #expect(!calm.contains { $0.hasPrefix("DEFENCE") || $0.hasPrefix("SLOWED") })
+        #expect(!calm.contains { $0.hasPrefix("DEFENCE") || $0.hasPrefix("CLIENT WITH FAILURES") })
     }
 
     @Test(arguments: [1, 5, 10, 12, 14, 20, 24, 60])
@@ -116,7 +116,23 @@ struct TopTests {
         let lines = TopScreen(now: now, before: nil).lines(width: 40, height: height)
         #expect(lines.count == min(height, 2 + 7 + 42 + 52))
         #expect(lines.allSatisfy { $0.count <= 40 })
-        if height == 24 { #expect(lines.contains { $0.hasPrefix("SLOWED") }) }
+        if height == 24 { #expect(lines.contains { $0.hasPrefix("CLIENT WITH FAILURES") }) }
+    }
+
+    /// Of a terminal of 80 columns `top` may use 79.
+    @Test func longLinesOfTheSummaryGoOn() {
+        var now = later
+        now.queued = 1_234_567
+        now.inFlight = 12_345
+        let whole = TopScreen(now: now, before: nil).lines(width: 0, height: 0)
+        let wrapped = TopScreen(now: now, before: nil).lines(width: 79, height: 0)
+        #expect(wrapped.count > whole.count)
+        #expect(wrapped.allSatisfy { $0.unicodeScalars.count <= 79 })
+        let queue = wrapped.drop { !$0.hasPrefix("Queue ") }.prefix(2)
+        #expect(queue.last?.hasPrefix("           ") == true)
+        let words = queue.joined(separator: " ").split(separator: " ")
+        let wanted = whole.first { $0.hasPrefix("Queue ") }?.split(separator: " ")
+        #expect(words == wanted)
     }
 
     @Test func programsGetRatesToo() throws {

@@ -270,7 +270,7 @@ final class MemorySession: StoreWriterSession {
         let key = ASCII.lowercased(name)
         guard var policy = state.domains[key] else { throw .notFound }
         guard let known = DomainPolicyField.named(field) else { throw .invalid("no domain setting \(field)") }
-        guard known.write(&policy, value) else { throw .invalid("\(field): \(known.summary)") }
+        guard known.write(&policy, value) else { throw .invalid("\(field): \(known.complaint(value))") }
         state.domains[key] = policy
         state.version += 1
     }

@@ -12,38 +12,58 @@ extension DomainDefense.DNSList: CustomStringConvertible {
     /// The 64 octets that an IPv6 address takes must fit before it in a name of 253.
     package static let zoneOctetsMax = 180
 
-    /// Nil: not such a list, too long, or the same entry twice.
-    package static func parse(_ text: String) -> [Self]? {
-        guard text.utf8.count <= 16_384 else { return nil }
+    /// What is wrong with a text that is no such list, for people.
+    package struct Fault: Error, CustomStringConvertible {
+        package let description: String
+
+        fileprivate init(_ description: String) { self.description = description }
+    }
+
+    /// Throws: not such a list, too long, or the same entry twice.
+    package static func parse(_ text: String) throws(Fault) -> [Self] {
+        guard text.utf8.count <= 16_384 else { throw Fault("it has more than 16384 octets") }
         if text == "none" { return [] }
         var out: [Self] = []
         var entry: [UInt8] = []
         for part in text.utf8.split(separator: ASCII.comma, omittingEmptySubsequences: false) {
-            let word = part.filter { $0 != ASCII.space }
+            let word = SettingText.trimmed(part)
             // A comma before the weight parts codes.
             if entry.isEmpty { entry = word } else { entry += [ASCII.comma] + word }
             guard entry.contains(ASCII.equals) else {
-                guard entry.contains(ASCII.colon) else { return nil }
+                guard entry.contains(ASCII.colon) else {
+                    throw Fault("\"\(entry.escapedText)\" has no weight: write zone=5")
+                }
                 continue
             }
-            guard out.count < countMax, let list = Self(entry), !out.contains(where: { $0.isSame(as: list) }) else {
-                return nil
+            guard out.count < countMax else { throw Fault("there are more than \(countMax) lists") }
+            let list = try Self(entry)
+            guard !out.contains(where: { $0.isSame(as: list) }) else {
+                throw Fault("\"\(entry.escapedText)\": the list is there twice")
             }
             out.append(list)
             entry = []
         }
-        return entry.isEmpty ? out : nil
+        guard entry.isEmpty else { throw Fault("\"\(entry.escapedText)\" has no weight: write zone:codes=5") }
+        return out
     }
 
-    private init?(_ entry: [UInt8]) {
+    private init(_ entry: [UInt8]) throws(Fault) {
+        func fault(_ why: String) -> Fault { Fault("\"\(Array(entry.prefix(80)).escapedText)\": \(why)") }
         let sides = entry.split(separator: ASCII.equals, maxSplits: 1, omittingEmptySubsequences: false)
-        guard sides.count == 2, let weight = Self.weight(sides[1]) else { return nil }
+        guard sides.count == 2, let weight = Self.weight(sides[1]) else {
+            throw fault("the weight is a whole number from -100 to 100 and not 0")
+        }
         let names = sides[0].split(separator: ASCII.colon, maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = names.first, let zone = Self.zone(Array(first)) else { return nil }
+        guard let first = names.first, let zone = Self.zone(Array(first)) else {
+            throw fault("the zone is not a domain name, such as zen.example")
+        }
         self.init(zone: zone, weight: weight)
         guard names.count == 2 else { return }
         for part in names[1].split(separator: ASCII.comma, omittingEmptySubsequences: false) {
-            guard codes.count < Self.codesMax, let range = Self.range(part) else { return nil }
+            guard codes.count < Self.codesMax else { throw fault("it has more than \(Self.codesMax) codes") }
+            guard let range = Self.range(part) else {
+                throw fault("\"\(Array(part).escapedText)\" is no code: 0 to 255, or a range such as 2-11")
+            }
             codes.append(range)
         }
     }

@@ -126,12 +126,29 @@ package enum Greylisting {
         _ record: GreylistRecord, now: WallTime, _ policy: DomainDefense.Greylist
     ) -> Int { record.state == .known ? 0 : max(0, policy.delaySeconds - age(record, now: now)) }
 
-    /// When the clean-up removes it, if nothing happens; nil: never.
-    package static func expires(_ record: GreylistRecord, _ policy: DomainDefense.Greylist) -> WallTime? {
-        let kept = record.state == .known ? policy.expirySeconds : forgottenAfterSeconds
-        guard kept > 0 else { return nil }
-        let (seconds, overflow) = record.lastSeen.seconds.addingReportingOverflow(Int64(kept))
-        return overflow ? nil : WallTime(seconds: seconds)
+    /// From when on a waiting record may pass, which stays the same however late it is; nil: it is known, or too late.
+    package static func passes(
+        _ record: GreylistRecord, now: WallTime, _ policy: DomainDefense.Greylist
+    ) -> WallTime? {
+        guard record.state != .known, age(record, now: now) <= window(policy) else { return nil }
+        return later(record.firstSeen, policy.delaySeconds)
+    }
+
+    /// When it ends, if nothing happens: of a known one when it is forgotten, of one that waits its window, after which it
+    /// starts anew, of one that let that pass when the clean-up removes it. nil: never.
+    package static func expires(
+        _ record: GreylistRecord, now: WallTime, _ policy: DomainDefense.Greylist
+    ) -> WallTime? {
+        guard record.state == .known else {
+            return age(record, now: now) <= window(policy)
+                ? later(record.firstSeen, window(policy)) : later(record.lastSeen, forgottenAfterSeconds)
+        }
+        return policy.expirySeconds > 0 ? later(record.lastSeen, policy.expirySeconds) : nil
+    }
+
+    private static func later(_ time: WallTime, _ seconds: Int) -> WallTime? {
+        let (sum, overflow) = time.seconds.addingReportingOverflow(Int64(clamping: seconds))
+        return overflow ? nil : WallTime(seconds: sum)
     }
 
     private static func anew(_ now: WallTime, _ policy: DomainDefense.Greylist) -> Outcome {

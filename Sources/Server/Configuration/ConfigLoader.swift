@@ -214,6 +214,12 @@ struct ConfigLoader {
                 complain("smtp.listeners", "[\(i)]: \(listener.address) is used twice")
             }
         }
+        let filters = configuration.milterNames
+        for (i, name) in filters.enumerated() where filters[..<i].contains(name) {
+            complain(
+                "smtp.milters",
+                "[\(i)]: there is another filter named \"\(configuration.milters[i].name)\"; domains tell them by name")
+        }
         switch configuration.tls.mode {
         case .selfSigned: break
         case .files:

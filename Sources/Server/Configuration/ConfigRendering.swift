@@ -81,7 +81,8 @@ package enum ConfigRendering {
             as JSON; `smtp.listeners` is such a list.
 
             Sizes are octets, or a text with B, KiB, MiB, GiB or TiB (`"50MiB"`). Durations are seconds, or a text with s, \
-            m, h, d or w (`"5m"`). Relative paths in the file count from the file's directory, elsewhere from the working \
+            m, h, d or w (`"5m"`). Settings of a domain are not keys of this file: `martlet domain set` has them, and a bare \
+            number there counts the unit that the setting's text names (`greylist_delay=15` is minutes). Relative paths in the file count from the file's directory, elsewhere from the working \
             directory. Without `--config`, commands read `./config.json`, `./config.dev.json` or \
             `/etc/martlet/config.json`, whichever is found first.
 

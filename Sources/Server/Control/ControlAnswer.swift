@@ -10,12 +10,17 @@ package struct ControlAnswer: Sendable, Equatable {
     package var status = ExitStatus.success
     /// What to run for the next piece; nil: this was the last.
     package var next: ControlRequest?
+    /// Of a command that changes something, how much it changed, where that can be counted.
+    package var changes: Int?
 
     package init(output: [UInt8] = [], complaint: String = "", status: Int32 = ExitStatus.success) {
         self.output = output
         self.complaint = complaint
         self.status = status
     }
+
+    /// One more line for standard error.
+    mutating func say(_ line: String) { complaint += (complaint.isEmpty ? "" : "\n") + line }
 
     package static func failed(_ complaint: String, _ status: Int32 = ExitStatus.failure) -> ControlAnswer {
         ControlAnswer(complaint: complaint, status: status)

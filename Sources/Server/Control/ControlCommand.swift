@@ -106,6 +106,7 @@ package enum ControlCommand {
             hostname: { configuration.hostname }, now: { SystemTime().wall() },
             certificateKeys: { ControlHooks.certificateKeys(configuration.certificateFiles) })
         hooks.ledgerPath = configuration.ledgerPath
+        hooks.defense.filterNames = { configuration.milterNames }
         hooks.poison.folder = configuration.poisonFolder
         return hooks
     }

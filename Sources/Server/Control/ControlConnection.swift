@@ -14,6 +14,10 @@ package final class ControlConnection: ConnectionDriver {
     private let handle: ReactorHandle
     private let ownUser: UInt32
     private let metrics: ServerMetrics?
+    /// Told of each change that was made, on whatever thread made it.
+    private let changed: @Sendable (OperatorChange) -> Void
+    /// Who asks.
+    private var user: UInt32 = 0
     private var parser = ControlFrameParser()
     private var format = ControlFormat.text
     /// The piece to make when what was sent is on its way.
@@ -23,13 +27,14 @@ package final class ControlConnection: ConnectionDriver {
     /// `ownUser` is the server's effective user id.
     package init(
         service: ControlService, gateway: StoreGateway, handle: ReactorHandle, ownUser: UInt32,
-        metrics: ServerMetrics? = nil
+        metrics: ServerMetrics? = nil, changed: @escaping @Sendable (OperatorChange) -> Void = { _ in }
     ) {
         self.service = service
         self.gateway = gateway
         self.handle = handle
         self.ownUser = ownUser
         self.metrics = metrics
+        self.changed = changed
     }
 
     package func opened(_ c: Connection) {
@@ -37,6 +42,7 @@ package final class ControlConnection: ConnectionDriver {
             send(.failed("this user may not control the server; run as its user or root", ExitStatus.permission), c)
             return
         }
+        self.user = user
         c.setDeadline(afterSeconds: Self.requestSeconds)
     }
 
@@ -91,12 +97,23 @@ package final class ControlConnection: ConnectionDriver {
     private func perform(_ request: ControlRequest, _ c: Connection) {
         c.setDeadline(afterSeconds: Self.answerSeconds)
         let subject = ControlService.subject(request)
+        let made = OperatorChange(request)
+        let (user, changed) = (user, changed)
+        // Also when the one who asked has gone meanwhile.
+        let tell: @Sendable (ControlAnswer) -> Void = { answer in
+            guard var made, answer.status == ExitStatus.success, answer.next == nil else { return }
+            made.user = user
+            made.count = answer.changes ?? 1
+            changed(made)
+        }
         let token = c.token
         let handle = handle
         let completion: @Sendable (Result<ControlAnswer, StoreError>) -> Void = { result in
             let answer: ControlAnswer
             switch result {
-            case .success(let value): answer = value
+            case .success(let value):
+                answer = value
+                tell(value)
             case .failure(let error): answer = ControlAnswer(error, subject)
             }
             // A full mailbox loses the answer; the connection's deadline ends it then.
@@ -112,7 +129,9 @@ package final class ControlConnection: ConnectionDriver {
         case .write(let job): taken = gateway.write(job, completion: completion)
         case .read(let job): taken = gateway.read(job, completion: completion)
         case .apart(let thread, let job): taken = service.perform(on: thread) { completion(.success(job())) }
-        case .done(let answer): return send(answer, c)
+        case .done(let answer):
+            tell(answer)
+            return send(answer, c)
         }
         if !taken { send(ControlAnswer(.unavailable(gateway.isClosed ? .stopped : .busy), subject), c) }
     }

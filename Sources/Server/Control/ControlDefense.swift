@@ -48,6 +48,8 @@ package struct ControlDefense: Sendable, Equatable {
 package struct DefenseFilter: Sendable, Equatable {
     /// Entries of clients in it, and of networks that lie in it or around it.
     package var block: AddressBlock?
+    /// Of greylisting: the domain that SPF proved for the client; lower case.
+    package var identity: [UInt8]?
     /// The receiving domain; lower case.
     package var domain: [UInt8]?
     /// Of limits the account; of greylisting the envelope sender or its domain, and the recipient, as far as an entry keeps them; lower case.
@@ -105,7 +107,7 @@ package struct ClientLine: Sendable, Equatable {
     package var failedLogins = 0
     /// What counts for the tarpit.
     package var failures = 0
-    /// Seconds from now until it is not slowed or refused any more; 0: it is neither.
+    /// Seconds until the answer that is held now goes out; 0: none is.
     package var slowedSeconds = 0.0
     /// Refused since the entry is kept.
     package var refused = 0
@@ -149,6 +151,10 @@ package struct ControlDefenseHooks: Sendable {
     /// What fits one of the filters, in one go.
     package var release: @Sendable (ControlDefense.Kind, [DefenseFilter]) -> DefenseAnswer = { _, _ in .done(0) }
     package var forget: @Sendable (ControlDefense.Kind, [DefenseFilter]) -> DefenseAnswer = { _, _ in .done(0) }
+    /// The longest that any domain keeps an answer back; 0: none does.
+    package var tarpitSeconds: @Sendable () -> Int = { 0 }
+    /// The filters of the configuration, lower case; nil: not known here.
+    package var filterNames: @Sendable () -> [[UInt8]]? = { nil }
     package var exceptions: @Sendable () -> DefenseExceptions = { DefenseExceptions() }
     /// Makes the change to the exceptions and returns when it is kept; `.done` counts the entries that changed.
     package var changeExceptions: @Sendable (ExceptionsChange) -> DefenseAnswer = { _ in .done(0) }
@@ -180,6 +186,7 @@ extension ControlDefense {
             out += [Array(name.utf8), value]
         }
         put("client", filter.block.map { Array("\($0)".utf8) })
+        put("identity", filter.identity)
         put("domain", filter.domain)
         put("sender", filter.sender)
         put("recipient", filter.recipient)
@@ -207,6 +214,7 @@ extension ControlDefense {
         case "client":
             filter.block = AddressBlock(String(decoding: value, as: UTF8.self))
             return filter.block != nil
+        case "identity": filter.identity = value
         case "domain": filter.domain = value
         case "sender": filter.sender = value
         case "recipient": filter.recipient = value

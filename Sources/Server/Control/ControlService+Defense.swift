@@ -23,31 +23,68 @@ extension ControlService {
     // MARK: list
 
     private func defenseList(_ request: ControlDefense, _ format: ControlFormat) -> ControlAnswer {
+        // People are told how many more there are; programs get what they asked for.
+        let looked = format == .text ? ControlDefense.limitMax : request.limit
         switch request.kind {
         case .greylist:
-            let rows = hooks.defense.greylist(request.filter, request.limit).prefix(request.limit)
-            return Self.list(
+            let all = hooks.defense.greylist(request.filter, looked)
+            let answer = Self.list(
                 ["CLIENT", "SENDER", "RECIPIENT", "STATE", "FIRST", "LAST", "PASSES", "EXPIRES", "TRIES", "MAILS"],
                 [
                     "client", "sender", "recipient", "state", "first_seen", "last_seen", "passes", "expires",
                     "attempts",
                     "messages", "domain",
-                ], rows.map { Self.cells($0, format) }, empty: "no greylist entries match", format)
-        case .tarpit, .limits:
-            let rows = hooks.defense.clients(request.kind, request.filter, request.limit).prefix(request.limit)
-            let isLimits = request.kind == .limits
-            return Self.list(
-                [
-                    "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "SLOWED",
-                    "REFUSED", "GOOD",
-                ] + (isLimits ? ["MAIL/H", "RCPT/H"] : []),
-                [
-                    "client", "open", "connections_per_minute", "messages_per_minute", "recipients_per_minute",
-                    "failed_logins", "failures", "slowed_ms", "refused", "known_good",
-                ] + (isLimits ? ["messages_per_hour", "recipients_per_hour"] : []),
-                rows.map { Self.cells($0, format) + (isLimits ? Self.hourly($0) : []) },
-                empty: request.kind == .tarpit ? "no client is slowed" : "no client is counted", format)
+                ], all.prefix(request.limit).map { Self.cells($0, format) }, empty: "no greylist entries match", format)
+            return Self.cut(answer, all.count, request.limit, format)
+        case .tarpit: return tarpitList(request, hooks.defense.clients(.tarpit, request.filter, looked), format)
+        case .limits:
+            let all = hooks.defense.clients(.limits, request.filter, looked)
+            let answer = Self.list(
+                Self.clientHeader + ["MAIL/H", "RCPT/H"],
+                Self.clientNames + ["messages_per_hour", "recipients_per_hour"],
+                all.prefix(request.limit).map { Self.cells($0, format) + Self.hourly($0) },
+                empty: "no client is counted", format)
+            return Self.cut(answer, all.count, request.limit, format)
         }
+    }
+
+    private static let clientHeader = [
+        "CLIENT", "OPEN", "CONN/MIN", "MAIL/MIN", "RCPT/MIN", "LOGINS", "FAILURES", "SLOWED", "REFUSED", "GOOD",
+    ]
+    private static let clientNames = [
+        "client", "open", "connections_per_minute", "messages_per_minute", "recipients_per_minute", "failed_logins",
+        "failures", "slowed_ms", "refused", "known_good",
+    ]
+
+    /// Failures count whether or not a domain slows anybody for them: the last column is what the next one would cost.
+    private func tarpitList(
+        _ request: ControlDefense, _ all: [ClientLine], _ format: ControlFormat
+    ) -> ControlAnswer {
+        let most = hooks.defense.tarpitSeconds()
+        let rows = all.prefix(request.limit).map { line in
+            let next = Tarpitting.delaySeconds(failures: line.failures, maxSeconds: most) * 1_000
+            return Self.cells(line, format)
+                + [format == .json ? .integer(next) : next == 0 ? .null : .text(Self.seconds(next))]
+        }
+        var answer = Self.list(
+            Self.clientHeader + ["NEXT"], Self.clientNames + ["next_delay_ms"], rows, empty: "no client has failures",
+            format)
+        answer = Self.cut(answer, all.count, request.limit, format)
+        if most == 0, !all.isEmpty, format == .text {
+            answer.say("no domain has the tarpit on, so nobody is slowed; `martlet domain set NAME tarpit=true`")
+        }
+        return answer
+    }
+
+    /// Says how many entries a list leaves out.
+    static func cut(_ answer: ControlAnswer, _ count: Int, _ limit: Int, _ format: ControlFormat) -> ControlAnswer {
+        guard format == .text, count > limit else { return answer }
+        var answer = answer
+        answer.say(
+            count < ControlDefense.limitMax
+                ? "… \(count - limit) more; --limit \(count)"
+                : "… \(count - limit) more at least; --limit is at most \(ControlDefense.limitMax)")
+        return answer
     }
 
     private static func cells(_ line: GreylistLine, _ format: ControlFormat) -> [JSONValue] {
@@ -113,10 +150,32 @@ extension ControlService {
         case .failed(let why): return .failed("\(request.kind.rawValue): \(why)", ExitStatus.temporary)
         case .done(let some): count = some
         }
-        if count == 0 { return .failed("\(request.kind.rawValue): no entries match; the list shows what there is") }
         let word = request.verb == .release ? "released" : "forgotten"
-        return Self.changed(
-            "\(count) \(count == 1 ? "entry" : "entries") \(word)", [JSONMember(word, .integer(count))], format)
+        let isAll = request.filter.isEmpty && request.id == nil
+        // Who asks for all of nothing has what was wanted.
+        if count == 0, isAll {
+            return Self.changed(
+                "nothing to \(request.verb == .release ? "release" : "forget")", [JSONMember(word, .integer(0))], format
+            )
+        }
+        let kept = Self.keptSender(request)
+        let whose = kept.map { " of \(ControlText.shown($0))" } ?? ""
+        if count == 0 {
+            return .failed("\(request.kind.rawValue): no entries\(whose) match; the list shows what there is")
+        }
+        var answer = Self.changed(
+            "\(count) \(count == 1 ? "entry" : "entries")\(whose) \(word)",
+            [JSONMember(word, .integer(count))]
+                + (kept.map { [JSONMember("sender", .text(ControlText.shown($0)))] } ?? []), format)
+        answer.changes = count
+        return answer
+    }
+
+    /// The sender as the greylist keeps it, where that is not as it was typed: it may be that of others, too.
+    private static func keptSender(_ request: ControlDefense) -> [UInt8]? {
+        guard request.kind == .greylist, let typed = request.filter.sender else { return nil }
+        let kept = GreylistSender.normalised(typed)
+        return kept == typed ? nil : kept
     }
 
     /// What refused what the ledger has under `id`: the entries of its client, of greylisting those of its recipients.
@@ -214,9 +273,11 @@ extension ControlService {
             let word = request.isRemoval ? "removed" : "allowed"
             let total = change.blocks.count + change.domains.count
             let same = total > count ? ", \(total - count) as before" : ""
-            return Self.changed(
+            var answer = Self.changed(
                 "\(count) \(word)\(same)",
                 [JSONMember(word, .integer(count)), JSONMember("unchanged", .integer(max(0, total - count)))], format)
+            answer.changes = count
+            return answer
         }
     }
 

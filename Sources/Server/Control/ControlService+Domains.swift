@@ -32,10 +32,16 @@ extension ControlService {
             return .read { (session) throws(StoreError) in try Self.domainShow(session, name, format) }
         case .domainSet(let text, let assignments):
             guard let name = ControlAddress.domain(text) else { return Self.badDomain(text) }
-            for a in assignments where DomainPolicyField.named(a.name) == nil { return Self.unknownField(a.name) }
+            for (i, a) in assignments.enumerated() {
+                if DomainPolicyField.named(a.name) == nil { return Self.unknownField(a.name) }
+                if assignments[..<i].contains(where: { $0.name == a.name }) {
+                    return .done(.failed("\(a.name) is given twice; nothing is changed", ExitStatus.data))
+                }
+            }
+            let filters = hooks.defense.filterNames()
             return .write { (session) throws(StoreError) in
                 for a in assignments { try session.setDomain(name, field: a.name, value: a.value) }
-                return try Self.domainShow(session, name, format)
+                return try Self.domainChanged(session, name, assignments.map(\.name), filters, format)
             }
         case .domainDNS(let text):
             guard let name = ControlAddress.domain(text) else { return Self.badDomain(text) }
@@ -62,6 +68,30 @@ extension ControlService {
         return list(
             ["DOMAIN", "ENABLED", "ACCOUNTS"], ["domain", "enabled", "accounts"], rows,
             empty: "no domains; add one with `martlet domain add NAME`", format)
+    }
+
+    /// What was set, as it is understood: `300` of `greylist_delay` is 5 hours.
+    private static func domainChanged(
+        _ session: any StoreReaderSession, _ name: [UInt8], _ changed: [String], _ filters: [[UInt8]]?,
+        _ format: ControlFormat
+    ) throws(StoreError) -> ControlAnswer {
+        guard let domain = try session.domains().first(where: { $0.name == name }) else { throw .notFound }
+        var members = [JSONMember("domain", .text(ControlText.shown(name)))]
+        for field in DomainPolicyField.all where changed.contains(field.name) {
+            members.append(JSONMember(field.name, .text(field.read(domain.policy))))
+        }
+        var answer = object(members, format)
+        answer.changes = changed.count
+        if changed.contains("milters"), let filters, case .named(let names) = domain.policy.defense.milters {
+            let known = filters.isEmpty ? "none" : filters.map(ControlText.shown).joined(separator: ", ")
+            for name in names where !filters.contains(ASCII.lowercased(name)) {
+                answer.say(
+                    "milters: smtp.milters has no filter \"\(ControlText.shown(name))\", so none looks at the mail "
+                        + "by that name; there is \(known)")
+            }
+        }
+        if format == .text { answer.say("`martlet domain show \(ControlText.shown(name))` shows all rules") }
+        return answer
     }
 
     private static func domainShow(

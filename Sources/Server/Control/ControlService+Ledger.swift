@@ -82,7 +82,7 @@ extension ControlService {
         do throws(PolicyReplay.BadSetting) {
             replay = try PolicyReplay(request.settings.map { (key: $0.name, value: $0.value) }, domain: domain)
         } catch {
-            return .done(.failed(error.description, ExitStatus.usage))
+            return .done(.failed(error.description, ExitStatus.data))
         }
         var state = request
         let isFirst = state.since == nil

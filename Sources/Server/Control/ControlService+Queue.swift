@@ -69,10 +69,12 @@ extension ControlService {
             }
             if request.verb == .show { return try Self.show(request, session, format) }
             let rows = request.shown.map { Self.cells($0, now, format) }
-            return Self.list(
+            var answer = Self.list(
                 ["ID", "RECIPIENT", "SENDER", "STATE", "ACCEPTED", "ATTEMPTS", "NEXT", "STATUS"],
                 ["id", "recipient", "sender", "state", "accepted", "attempts", "next_attempt", "status", "host"], rows,
                 empty: "no queued recipients match", format)
+            if format == .text, page.next != nil { answer.say("… more; --limit N (\(limit) now) shows them") }
+            return answer
         }
     }
 
@@ -234,7 +236,9 @@ extension ControlService {
             case .delete: "deleted \(what)"
             case .summary, .list, .show: ""
             }
-        return .done(Self.changed(line, members, format))
+        var answer = Self.changed(line, members, format)
+        answer.changes = request.count
+        return .done(answer)
     }
 
     private func tell(_ request: ControlQueue) {

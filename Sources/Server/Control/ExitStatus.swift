@@ -8,6 +8,8 @@ package enum ExitStatus {
     package static let data: Int32 = 65
     /// No daemon is running.
     package static let unavailable: Int32 = 69
+    /// What was to be said could not be written.
+    package static let inputOutput: Int32 = 74
     package static let temporary: Int32 = 75
     package static let permission: Int32 = 77
     package static let configuration: Int32 = 78

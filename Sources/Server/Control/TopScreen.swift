@@ -19,7 +19,7 @@ package struct TopScreen {
 
     /// At most `height` lines, each of at most `width` characters; 0: as many as there are.
     package func lines(width: Int, height: Int) -> [String] {
-        var out = [title, ""] + summary
+        var out = [title, ""] + summary.flatMap { Self.wrapped($0, width) }
         var tables: [[String]] = []
         if !refusals.isEmpty { tables.append([""] + refusals) }
         if !slowed.isEmpty { tables.append([""] + slowed) }
@@ -92,7 +92,7 @@ package struct TopScreen {
     private var slowed: [String] {
         if now.slowed.isEmpty { return [] }
         return Self.table(
-            ["SLOWED CLIENT", "OPEN", "FAILURES", "REFUSED", "DELAY"],
+            ["CLIENT WITH FAILURES", "OPEN", "FAILURES", "REFUSED", "DELAY"],
             now.slowed.map {
                 [
                     Self.shown($0.client), "\($0.open)", "\($0.failures)", "\($0.refused)",
@@ -106,6 +106,35 @@ package struct TopScreen {
     private static func table(_ header: [String], _ rows: [[String]]) -> [String] {
         let text = String(decoding: ControlText.table(header, rows), as: UTF8.self)
         return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+    }
+
+    private static let labelWidth = 11
+    /// In a narrower terminal the tables need the lines.
+    private static let wrapWidthMin = 60
+
+    /// A line of the summary that is too long goes on below its first word, broken where a comma or semicolon stands.
+    private static func wrapped(_ line: String, _ width: Int) -> [String] {
+        guard width >= wrapWidthMin, line.unicodeScalars.count > width else { return [line] }
+        var parts: [String] = []
+        for word in line.split(separator: " ", omittingEmptySubsequences: false) {
+            if let last = parts.last, !last.hasSuffix(","), !last.hasSuffix(";") {
+                parts[parts.count - 1] = last + " " + word
+            } else {
+                parts.append(String(word))
+            }
+        }
+        var out: [String] = []
+        var current = ""
+        for part in parts {
+            let joined = current.isEmpty ? part : current + " " + part
+            if !current.isEmpty, joined.unicodeScalars.count > width {
+                out.append(current)
+                current = String(repeating: " ", count: labelWidth) + part
+            } else {
+                current = joined
+            }
+        }
+        return out + [current]
     }
 
     static func cut(_ line: String, _ width: Int) -> String {

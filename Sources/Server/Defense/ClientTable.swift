@@ -121,20 +121,27 @@ package final class ClientTable: Sendable {
     /// them the token comes back with time. A client that is known to be good does not answer for its network.
     package func mayLogin(
         _ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant
-    ) -> Bool {
-        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return true }
+    ) -> Bool { login(address, settings, exempt: exempt, now: now) == .allowed }
+
+    package enum LoginVerdict: Sendable, Hashable { case allowed, tooMany, tooManyOfNetwork }
+
+    /// `mayLogin`, and whose failures were too many.
+    package func login(
+        _ address: IPAddress?, _ settings: LimitSettings, exempt: Bool = false, now: Instant
+    ) -> LoginVerdict {
+        guard let address, !exempt, settings.rates.failedLogins > 0, !settings.trusts(address) else { return .allowed }
         let key = ClientKey(address)
         let (isAllowed, isGood) =
             addresses.claim(key, now) { ($0.mayLogin(settings.rates, now), $0.isKnownGood(now)) } ?? (true, false)
-        guard isAllowed, !isGood else { return isAllowed }
+        guard isAllowed, !isGood else { return isAllowed ? .allowed : .tooMany }
         let all = settings.rates.network
         guard networks.claim(ClientKey(networkOf: address), now, { $0.mayLogin(all, now) }) ?? true else {
             // It was not this client's attempt that was too much.
             addresses.known(key) { _ = $0.endLogin(givesBack: true, now) }
-            return false
+            return .tooManyOfNetwork
         }
         addresses.known(key) { $0.noteNetworkLogin() }
-        return true
+        return .allowed
     }
 
     /// The credentials were wrong.

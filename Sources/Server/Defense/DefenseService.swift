@@ -15,6 +15,7 @@ final class DefenseService {
 
     let services: DefenseServices
     private let state: DefenseState
+    private let directory: DirectoryPublisher
     /// One thread: they walk tables that loops lock, and two at once would only keep mail waiting.
     private let commands = WorkerPool(name: "defense-ctl", threads: 1, inboxCapacity: commandsMax)
 
@@ -22,6 +23,7 @@ final class DefenseService {
         _ configuration: Configuration, directory: DirectoryPublisher, metrics: ServerMetrics, log: Log,
         loops: LoopHandles
     ) throws {
+        self.directory = directory
         do throws(DefenseJournalError) {
             state = try DefenseState.open(storePath: configuration.store.path, metrics: metrics.greylist, log: log) {
                 directory.current.policy(ofDomain: $0)?.defense.greylist
@@ -77,6 +79,10 @@ final class DefenseService {
     var hooks: ControlDefenseHooks {
         var hooks = ControlDefenseHooks(
             clients: services.clients, limits: services.limits, accounts: services.accounts, state: state)
+        let directory = directory
+        hooks.tarpitSeconds = { directory.current.strongestTarpitSeconds }
+        let settings = services.settings
+        hooks.filterNames = { settings.current.filterNames }
         let commands = commands
         hooks.perform = { commands.run($0) }
         return hooks

@@ -29,10 +29,13 @@ struct DefenseSettings: Sendable, Equatable {
     var lmtpNetworks: [AddressBlock] = []
     /// Filters by the kind of listener.
     var milters: [SMTPListenerKind: [MilterServer]] = [:]
+    /// Of all filters that the configuration has, as domains name them.
+    var filterNames: [[UInt8]] = []
 
     init(_ configuration: Configuration) {
         greetWaitSeconds = Double(configuration.smtp.greetWaitMilliseconds) / 1e3
         lmtpNetworks = configuration.smtp.lmtpNetworks.compactMap { AddressBlock($0.description) }
+        filterNames = configuration.milterNames
         for kind in Configuration.Listener.Kind.allCases {
             milters[kind.sessionKind] = configuration.milterServers(for: kind)
         }

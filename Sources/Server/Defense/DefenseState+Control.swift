@@ -6,7 +6,7 @@ import Policy
 extension DefenseState {
     package func greylistLines(_ filter: DefenseFilter, limit: Int, now: WallTime) -> [GreylistLine] {
         guard let wanted = GreylistFilter(filter) else { return [] }
-        return greylist.list(wanted, limit: limit, now: now).map { GreylistLine($0, now: now) }
+        return greylist.list(wanted, limit: limit, now: now).map { GreylistLine($0) }
     }
 
     package func release(_ filters: [DefenseFilter], now: WallTime) -> DefenseAnswer {
@@ -68,6 +68,7 @@ extension GreylistFilter {
     init?(_ filter: DefenseFilter) {
         self.init()
         block = filter.block
+        identity = filter.identity
         domain = filter.domain
         sender = filter.sender
         recipient = filter.recipient
@@ -78,14 +79,14 @@ extension GreylistFilter {
 }
 
 extension GreylistLine {
-    init(_ row: GreylistRow, now: WallTime) {
+    init(_ row: GreylistRow) {
         self.init(client: String(decoding: row.identity, as: UTF8.self), state: row.state.rawValue)
         sender = row.sender
         recipient = row.recipient
         domain = row.domain
         firstSeen = row.record.firstSeen.seconds
         lastSeen = row.record.lastSeen.seconds
-        passesAt = row.state == .known ? 0 : now.seconds + Int64(row.secondsLeft)
+        passesAt = row.passes?.seconds ?? 0
         expires = row.expires?.seconds ?? 0
         if row.state == .known { messages = Int(row.record.attempts) } else { attempts = Int(row.record.attempts) }
     }

@@ -206,8 +206,8 @@ extension GreylistBook {
         cut()
         for i in rows.indices {
             let policy = policy(rows[i].domain)
-            rows[i].secondsLeft = Greylisting.secondsLeft(rows[i].record, now: now, policy)
-            rows[i].expires = Greylisting.expires(rows[i].record, policy)
+            rows[i].passes = Greylisting.passes(rows[i].record, now: now, policy)
+            rows[i].expires = Greylisting.expires(rows[i].record, now: now, policy)
         }
         return rows
     }

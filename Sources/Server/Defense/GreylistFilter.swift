@@ -8,6 +8,8 @@ package struct GreylistFilter: Sendable, Hashable {
     package var state: GreylistRecord.State?
     /// The client's address or a network: entries of networks that have an address in common with it.
     package var block: AddressBlock?
+    /// The domain that was proven for the client.
+    package var identity: [UInt8]?
     /// The whole sender, a sender domain, or an identity's domain.
     package var sender: [UInt8]?
     package var recipient: [UInt8]?
@@ -21,6 +23,7 @@ package struct GreylistFilter: Sendable, Hashable {
         if let state, row.state != state { return false }
         if let domain, !ASCII.equalIgnoringCase(row.domain, domain) { return false }
         if let block, !Self.overlap(row.identity, block) { return false }
+        if let identity, !ASCII.equalIgnoringCase(row.identity, identity) { return false }
         if let sender, !fits(row, sender) { return false }
         // A known sender's entry is for all recipients of the domain.
         if let recipient, !ASCII.equalIgnoringCase(row.recipient, recipient) {
@@ -53,10 +56,10 @@ package struct GreylistRow: Sendable, Hashable {
     package var recipient: [UInt8]
     package var domain: [UInt8]
     package var record: GreylistRecord
-    /// Until mail is taken; 0: now. By the rules of the domain.
-    package var secondsLeft = 0
+    /// From when on mail is taken; nil: it is, or its time to come back is over. By the rules of the domain.
+    package var passes: WallTime?
 
-    /// When it goes away by itself; nil: never. By the rules of the domain.
+    /// When it counts no more, or is gone, by itself; nil: never. By the rules of the domain.
     package var expires: WallTime?
 
     package var state: GreylistRecord.State { record.state }

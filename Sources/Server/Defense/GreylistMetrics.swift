@@ -59,7 +59,8 @@ package struct GreylistMetrics: Sendable {
             "martlet_greylist_decisions_total", "Recipients by what greylisting said of them.",
             by: GreylistOutcomeLabel.self)
         skips = r.counter(
-            "martlet_greylist_skipped_total", "Recipients that were not greylisted, by reason.",
+            "martlet_greylist_skipped_total",
+            "Recipients here that were not greylisted, by reason; off: their domain does not greylist, and like who is logged in, may relay or comes by LMTP they are in no decision.",
             by: GreylistSkipLabel.self)
         caught = r.counter(
             "martlet_greylist_caught_total", "Triplets that never came back within their window.")

@@ -24,6 +24,9 @@ package enum LimitReplies {
     private static let loginsRefused = Reply(
         454, EnhancedStatus(4, 7, 0), "Too many failed logins from your address, try again later")
 
+    private static let loginsOfNetworkRefused = Reply(
+        454, EnhancedStatus(4, 7, 0), "Too many failed logins from your network, try again later")
+
     /// nil: admitted.
     /// `known`: to be good, or exempt; who has the reserve as well.
     package static func connection(
@@ -104,10 +107,12 @@ package enum LimitReplies {
     }
 
     /// Answers AUTH when `mayLogin` says no.
-    package static func login(_ settings: LimitSettings) -> DefenseEvent {
+    package static func login(_ settings: LimitSettings, perNetwork: Bool = false) -> DefenseEvent {
+        let limit = "\(loginsKey) is \(settings.rates.failedLogins) in ten minutes"
         var event = DefenseEvent(
-            .limit, .deferred, detail: "\(loginsKey) is \(settings.rates.failedLogins) in ten minutes",
-            reply: loginsRefused)
+            .limit, .deferred,
+            detail: perNetwork ? "\(limit), \(settings.rates.networkFactor) times that for a network" : limit,
+            reply: perNetwork ? loginsOfNetworkRefused : loginsRefused)
         event.figures = .limit(DefenseFigures.Limit(loginsKey, settings.rates.failedLogins))
         return event
     }

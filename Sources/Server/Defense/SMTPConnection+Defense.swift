@@ -19,7 +19,7 @@ extension SMTPConnection {
     /// How long the banner is kept back from who is not known; nil: not at all.
     var greetWait: Double? {
         let wait = loop.services.defense.settings.current.greetWaitSeconds
-        guard wait > 0, !listener.implicitTLS, client != nil, !isKnownClient,
+        guard wait > 0, listener.label == .mx, !listener.implicitTLS, client != nil, !isKnownClient,
             !settings.mayRelay(peerAddress),
             !loop.services.defense.pressure.state.sheds(.hold, known: false)
         else { return nil }

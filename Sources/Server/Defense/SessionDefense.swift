@@ -42,6 +42,27 @@ struct SessionDefense {
         return true
     }
 
+    /// How long the recipients of a message wait for lists in DNS, both for their answers and the words of those that list
+    /// the client. Beyond it they are no evidence: a list that is down must not hold up mail.
+    static let listsSeconds = 5.0
+    /// When that is over, once it began.
+    private var listsEnd: Instant?
+    private var listQuestions: [DNSQuestion] = []
+
+    /// nil: they are not waited for.
+    var listsDue: Instant? { listQuestions.isEmpty ? nil : listsEnd }
+
+    /// Bounded by the zones of the domains that are asked for; see `DomainDefense.DNSList.countMax`.
+    mutating func waitForLists(_ questions: [DNSQuestion], from now: Instant) {
+        listsEnd = listsEnd ?? now.advanced(bySeconds: Self.listsSeconds)
+        listQuestions += questions
+    }
+
+    mutating func takeListQuestions() -> [DNSQuestion] {
+        defer { listQuestions = [] }
+        return listQuestions
+    }
+
     struct Held {
         let what: What
         let since: Instant
@@ -71,6 +92,9 @@ struct SessionDefense {
         recipientWait = 0
         junk = []
         scores = [:]
+        guard listsEnd != nil else { return }
+        listsEnd = nil
+        listQuestions = []
     }
 
     mutating func add(_ event: DefenseEvent) {

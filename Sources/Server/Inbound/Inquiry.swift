@@ -78,5 +78,10 @@ final class Inquiry {
         inFlight = []
     }
 
+    /// The same of some of them: the others are waited for.
+    func giveUpWaiting(for questions: [DNSQuestion]) {
+        for question in questions where inFlight.remove(question) != nil { gatherer.learn(question, .timeout) }
+    }
+
     var isWaiting: Bool { !inFlight.isEmpty }
 }

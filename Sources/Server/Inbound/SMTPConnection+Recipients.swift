@@ -155,6 +155,7 @@ extension SMTPConnection {
         case .verdict(let findings): out.lists = findings
         case .wait(let questions):
             waits = true
+            defense.waitForLists(questions, from: loop.reactor.now)
             put(questions)
         case .gaveUp: out.lists = rules.zones.map { DNSListFinding(zone: $0, outcome: .unanswered) }
         case nil: break
@@ -173,9 +174,18 @@ extension SMTPConnection {
 
     private func greylist(_ current: RecipientCase, _ resolved: ResolvedRecipient, score: Int?) -> GateStep? {
         let address = current.address
-        guard !isOwnMail, !isFrontEnd, !current.isPostmaster, !sender.isEmpty,
-            let rules = directory.rules(ofDomain: address.domain)?.policy.defense.greylist, rules.isOn
-        else { return .go(.filtering(resolved)) }
+        guard let domain = directory.rules(ofDomain: address.domain) else { return .go(.filtering(resolved)) }
+        let skips = loop.services.metrics.greylist.skips
+        guard domain.policy.defense.greylist.isOn else {
+            skips.add(.off)
+            return .go(.filtering(resolved))
+        }
+        guard !isOwnMail, !isFrontEnd else {
+            skips.add(.trusted)
+            return .go(.filtering(resolved))
+        }
+        guard !current.isPostmaster, !sender.isEmpty else { return .go(.filtering(resolved)) }
+        let rules = domain.policy.defense.greylist
         guard let results = clientResults() else { return nil }
         let spf = results.known?.spf
         let proven = spf.flatMap { $0.result == .pass ? $0.domain : nil }
@@ -221,6 +231,18 @@ extension SMTPConnection {
         case .known, .weighed: true
         case .arrived, .filtering, .asked, .filtered, .held, nil: false
         }
+    }
+
+    /// When the lists in DNS are waited for no longer; nil: they are not.
+    var listsDue: Instant? {
+        guard case .known = gate.first?.stage else { return nil }
+        return defense.listsDue
+    }
+
+    /// The lists had their time: they are no evidence, but SPF and reverse DNS may still have theirs.
+    func stopWaitingForLists() {
+        inquiry?.giveUpWaiting(for: defense.takeListQuestions())
+        advanceGate()
     }
 
     /// The time for it is over: what is not known speaks neither for nor against the client.

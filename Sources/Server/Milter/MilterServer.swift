@@ -41,6 +41,9 @@ package struct MilterServer: Sendable, Equatable {
 }
 
 extension Configuration {
+    /// Of all filters, also those that are switched off; lower case.
+    package var milterNames: [[UInt8]] { milters.map { ASCII.lowercased(Array($0.name.utf8)) } }
+
     /// The filters that look at what comes in by listeners of `kind`, in their order.
     package func milterServers(for kind: Listener.Kind) -> [MilterServer] {
         milters.compactMap { filter in

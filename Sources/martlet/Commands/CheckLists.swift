@@ -64,10 +64,14 @@ struct CheckListsCommand: ParsableCommand {
     private func policy() throws -> DomainDefense.Score {
         var policy = try domain.map { try score(of: $0) } ?? DomainDefense.Score()
         if !lists.isEmpty {
-            guard let parsed = DomainDefense.DNSList.parse(lists.joined(separator: ",")), !parsed.isEmpty else {
-                throw ValidationError("--list: write zone=weight or zone:codes=weight, each once")
+            do throws(DomainDefense.DNSList.Fault) {
+                policy.lists = try DomainDefense.DNSList.parse(lists.joined(separator: ","))
+            } catch {
+                throw DefenseOptions.badValue("--list: \(error)")
             }
-            policy.lists = parsed
+            guard !policy.lists.isEmpty else {
+                throw ValidationError("--list: write zone=weight or zone:codes=weight")
+            }
         }
         if let domain, policy.lists.isEmpty {
             Console.error("\(domain) has no lists; `martlet domain set \(domain) lists=zone=weight` sets some")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Policy
 import Server
 
 struct ConfigCommand: ParsableCommand {
@@ -69,6 +70,7 @@ struct ConfigCommand: ParsableCommand {
 
         func run() throws {
             let loaded = try? LoadedConfiguration.load(config.inputs)
+            if let field = DomainPolicyField.named(key) { return domainSetting(field) }
             guard let text = ConfigRendering.explain(key, loaded) else {
                 let keys = ConfigSchema.settings.map(\.key)
                 let hint = ConfigText.suggestion(for: key, among: keys).map { "; did you mean \"\($0)\"?" }
@@ -80,6 +82,24 @@ struct ConfigCommand: ParsableCommand {
             } else {
                 Console.print(text)
             }
+        }
+
+        private func domainSetting(_ field: DomainPolicyField) {
+            guard !output.json else {
+                let members = [
+                    JSONMember("domain_setting", .text(field.name)), JSONMember("default", .text(field.defaultText)),
+                    JSONMember("meaning", .text(field.summary)),
+                ]
+                return Console.sink.output(JSONValue.object(members).bytes + [ASCII.lf])
+            }
+            Console.print(
+                """
+                \(field.name) is a setting of each domain, not a key of the configuration.
+                \(field.summary)
+                default: \(field.defaultText)
+                set it with `martlet domain set NAME \(field.name)=VALUE`, see it with `martlet domain show NAME`
+
+                """)
         }
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Policy
 import Protocols
 import Server
@@ -7,9 +8,24 @@ import Server
 enum DefenseOptions {
     static func block(_ text: String) throws -> AddressBlock {
         guard let block = AddressBlock(text) else {
-            throw ValidationError("\"\(text)\" is not an address or a network, such as 192.0.2.7 or 2001:db8::/64")
+            throw badValue("\"\(text)\" is not an address or a network, such as 192.0.2.7 or 2001:db8::/64")
         }
         return block
+    }
+
+    /// A value that is not one; the command itself is in order. Says so.
+    static func badValue(_ text: String) -> ExitCode {
+        Console.error(text)
+        return ExitCode(ExitStatus.data)
+    }
+
+    /// An envelope sender as it stands in MAIL or as lists show it, or a domain; `<>` is the null sender.
+    static func sender(_ text: String) -> [UInt8] {
+        var bytes = ASCII.lowercased(text.bytes)
+        if bytes.first == ASCII.less, bytes.last == ASCII.greater, bytes.count >= 2 {
+            bytes = Array(bytes.dropFirst().dropLast())
+        }
+        return bytes
     }
 
     /// A client, or where `kind` counts them an account.
@@ -26,7 +42,7 @@ enum DefenseOptions {
 
     static func id(_ text: String) throws -> MessageID {
         guard let id = MessageID(text: text.bytes) else {
-            throw ValidationError("\"\(text)\" is not an id; it stands at the end of the reply")
+            throw badValue("\"\(text)\" is not an id; it stands at the end of the reply")
         }
         return id
     }
@@ -64,7 +80,9 @@ struct ClientReleaseOptions: ParsableArguments {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard [client != nil, id != nil, all].filter({ $0 }).count == 1 else {
+        let ways = [client != nil, id != nil, all].filter { $0 }.count
+        if ways > 1 { throw ValidationError("one of them: a client, --id ID or --all, not several") }
+        guard ways == 1 else {
             throw ValidationError("say which client is meant: its address, a network, an account, --id ID, or --all")
         }
     }

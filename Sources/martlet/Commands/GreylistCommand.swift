@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import Policy
 import Server
 
 struct GreylistCommand: ParsableCommand {
@@ -50,26 +51,42 @@ struct GreylistCommand: ParsableCommand {
 
 /// Which entries are meant; all conditions must hold.
 struct GreylistFilterOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The client's address or network.", valueName: "address")) var client: String?
+    @Option(help: ArgumentHelp("The client's address or network, or the domain it proved.", valueName: "address"))
+    var client: String?
     @Option(name: .customLong("to-domain"), help: ArgumentHelp("The recipients' domain.", valueName: "domain"))
     var toDomain: String?
-    @Option(help: ArgumentHelp("The envelope sender, or its domain.", valueName: "address")) var from: String?
+    @Option(help: ArgumentHelp("The envelope sender, or its domain; '<>' is the null sender.", valueName: "address"))
+    var from: String?
     @Option(help: ArgumentHelp("The recipient.", valueName: "address")) var rcpt: String?
     @Option(help: "new, waiting or known.") var state: String?
 
     func made() throws -> DefenseFilter {
         var filter = DefenseFilter()
-        filter.block = try client.map(DefenseOptions.block)
+        if let client {
+            filter.block = AddressBlock(client)
+            if filter.block == nil { filter.identity = try identity(client) }
+        }
         filter.domain = toDomain.map { ASCII.lowercased($0.bytes) }
-        filter.sender = from.map { ASCII.lowercased($0.bytes) }
-        filter.recipient = rcpt.map { ASCII.lowercased($0.bytes) }
+        filter.sender = from.map(DefenseOptions.sender)
+        filter.recipient = rcpt.map(DefenseOptions.sender)
         if let state {
             guard ["new", "waiting", "known"].contains(state) else {
-                throw ValidationError("--state is new, waiting or known")
+                throw DefenseOptions.badValue("--state is new, waiting or known, not \"\(state)\"")
             }
             filter.state = state
         }
         return filter
+    }
+
+    /// A client that is known by the domain SPF proved for it.
+    private func identity(_ text: String) throws -> [UInt8] {
+        guard text.utf8.contains(ASCII.dot), !text.utf8.contains(ASCII.at), !text.utf8.contains(0x2F),
+            text.utf8.contains(where: { !ASCII.isDigit($0) && $0 != ASCII.dot })
+        else {
+            throw DefenseOptions.badValue(
+                "\"\(text)\" is no client: an address, a network or a domain, such as 192.0.2.7 or shop.example")
+        }
+        return ASCII.lowercased(text.bytes)
     }
 }
 
@@ -82,7 +99,9 @@ struct GreylistChangeOptions: ParsableArguments {
 
     func run(_ verb: ControlDefense.Verb) throws {
         let filter = try filter.made()
-        guard [!filter.isEmpty, id != nil, all].filter({ $0 }).count == 1 else {
+        let ways = [!filter.isEmpty, id != nil, all].filter { $0 }.count
+        if ways > 1 { throw ValidationError("one of them: conditions such as --client, --id ID or --all, not several") }
+        guard ways == 1 else {
             throw ValidationError(
                 "say which entries are meant, such as with --client, --from or --id; --all is all of them")
         }

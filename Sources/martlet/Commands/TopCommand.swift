@@ -154,7 +154,7 @@ private struct TopTerminal {
     private func paint(_ line: String) -> String {
         guard hasColor else { return line }
         if line.hasPrefix("Pressure   limited by") { return "\u{1B}[1;31m" + line + "\u{1B}[0m" }
-        let isHeading = ["martlet ", "DEFENCE ", "SLOWED CLIENT"].contains { line.hasPrefix($0) }
+        let isHeading = ["martlet ", "DEFENCE ", "CLIENT WITH FAILURES"].contains { line.hasPrefix($0) }
         return isHeading ? "\u{1B}[1m" + line + "\u{1B}[0m" : line
     }
 }
