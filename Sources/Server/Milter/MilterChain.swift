@@ -275,8 +275,9 @@ package final class MilterChain {
     ) {
         guard i < links.count else { return completion(nil) }
         let link = links[i]
-        // One that failed in this transaction, or is through with it, is left alone.
-        guard link.part != .broken, link.part != .discarding else {
+        // One that failed in this transaction, or is through with it, is left alone; so is one that hears a body, which is
+        // between two BDAT: whatever it does with the command, what follows must be that body.
+        guard link.part != .broken, link.part != .discarding, link.part != .content else {
             return tellUnknown(i + 1, line, current, completion)
         }
         // In a transaction a new connection would know nothing of it.

@@ -117,6 +117,24 @@ import Testing
         #expect(world.filters.map(\.letters) == ["OCH", "OCHU"])
     }
 
+    /// Between two BDAT: what hears a body hears nothing else before its end.
+    @Test func whoHearsABodyIsNotAsked() throws {
+        let world = try MilterWorld()
+        world.filter.answer = { letter, _ in letter == "U" ? .hangUp : nil }
+        #expect(world.mail() == .proceed && world.recipient() == .proceed)
+        var outcome: MilterOutcome?
+        world.chain.beginMessage(header: Array(MilterWorld.header.utf8))
+        world.chain.body(Array("one\r\n".utf8).span)
+        world.turns()
+        #expect(unknown(world) == .some(nil))
+        #expect(unknown(world) == .some(nil))
+        world.chain.body(Array("two\r\n".utf8).span)
+        world.chain.endOfMessage { outcome = $0 }
+        world.turns()
+        #expect(outcome?.verdict == .proceed)
+        #expect(!world.filter.letters.contains("U") && world.filter.letters.hasSuffix("BE"))
+    }
+
     /// It stays refused; of a transaction under way the filter's policy decides.
     @Test(arguments: [MilterServer.FailurePolicy.accept, .tempfail]) func aFilterThatFailsThere(
         _ policy: MilterServer.FailurePolicy
