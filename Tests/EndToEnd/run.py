@@ -971,6 +971,9 @@ def test_tarpitting_slows_bad_commands(s):
     c.sendall(b"FOO\r\nNOOP\r\n")
     assert [r[:3] for r in read_replies(f, 2)] == ["500", "250"]
     assert s.metric(slowed) == 1
+    c.sendall(b"FOO\r\n")
+    identifier = told(f)[1]
+    explained(s, identifier, "after a bad command kept waiting", "domain set e2e.test tarpit=false")
     # In another session, in other ways, without a recipient.
     c, f = reached(s, "127.1.0.1")
     told(f)

@@ -123,7 +123,7 @@ extension SMTPConnection {
         for _ in 0..<count { delay = tarpitDelay(mildest?.rules, mildest?.domain ?? []) }
         // What ends the connection, or was said before TLS, is on its way.
         guard delay > 0, !session.isClosed, !session.isBeforeHandshake else { return }
-        _ = hold(.output, of: [], seconds: delay)
+        _ = hold(.output, of: mildest?.domain ?? [], seconds: delay)
     }
 
     /// Keeps an answer back; false when it must not be, and goes out at once.

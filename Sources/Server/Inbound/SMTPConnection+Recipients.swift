@@ -175,13 +175,12 @@ extension SMTPConnection {
     private func greylist(_ current: RecipientCase, _ resolved: ResolvedRecipient, score: Int?) -> GateStep? {
         let address = current.address
         guard let domain = directory.rules(ofDomain: address.domain) else { return .go(.filtering(resolved)) }
-        let skips = loop.services.metrics.greylist.skips
         guard domain.policy.defense.greylist.isOn else {
-            skips.add(.off)
+            loop.services.metrics.greylist.skips.add(.off)
             return .go(.filtering(resolved))
         }
         guard !isOwnMail, !isFrontEnd else {
-            skips.add(.trusted)
+            loop.services.metrics.greylist.skips.add(.trusted)
             return .go(.filtering(resolved))
         }
         guard !current.isPostmaster, !sender.isEmpty else { return .go(.filtering(resolved)) }
