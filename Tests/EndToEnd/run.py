@@ -1047,6 +1047,17 @@ def test_exit_statuses_tell_values_from_usage(s):
     assert b"setting of each domain" in explained.stdout, explained.stdout
 
 
+def test_a_mailbox_list_that_is_cut_says_so(s):
+    with smtplib.SMTP("127.0.0.1", s.mx) as c:
+        for i in range(3):
+            c.sendmail("sender@remote.example", ["alice@e2e.test"], message(f"listed-{i}"))
+    s.received("listed-2")
+    for limit, cut in ((2, True), (3, False)):
+        r = s.cli("mailbox", "list", "alice@e2e.test", "--limit", str(limit))
+        assert len(r.stdout.splitlines()) == 1 + limit and (b"more" in r.stderr) == cut, r
+    assert s.cli("mailbox", "list", "alice@e2e.test", "--limit", "2", "--json").stderr == b""
+
+
 def test_only_mx_listeners_keep_their_greeting_back(_, binary):
     """Who speaks first while the greeting waits is counted."""
     with Server(binary, smtp__greet_wait_ms=1000) as s:

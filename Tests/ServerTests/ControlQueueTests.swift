@@ -98,6 +98,17 @@ import Testing
         }
     }
 
+    /// A list that is cut says so, to people.
+    @Test(arguments: [(1, true), (3, true), (4, false), (100, false)])
+    func aListThatIsCutSaysSo(limit: Int, isCut: Bool) throws {
+        let f = try Fixture()
+        #expect(f.run(.queue(ControlQueue(.list, limit: limit))) == ExitStatus.success)
+        #expect(f.output.split(separator: "\n").count == 1 + min(limit, 4))
+        #expect(f.complaint.contains("… more") == isCut)
+        #expect(f.run(.queue(ControlQueue(.list, limit: limit)), .json) == ExitStatus.success)
+        #expect(f.complaint.isEmpty)
+    }
+
     @Test func everyConditionCrossesTheSocket() {
         var filter = QueueFilter()
         filter.site = Self.b("x")

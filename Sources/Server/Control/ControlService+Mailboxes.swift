@@ -20,7 +20,8 @@ extension ControlService {
                 let names = try session.folders(of: account).map(\.name).joined(separator: ", ")
                 return .failed("no folder \"\(ControlText.shown(folderName))\"; there are \(names)")
             }
-            let rows = try session.list(account, folder: folder.id, before: nil, limit: limit).map { m -> [JSONValue] in
+            let all = try session.list(account, folder: folder.id, before: nil, limit: limit + 1)
+            let rows = all.prefix(limit).map { m -> [JSONValue] in
                 [
                     .text(ControlText.shown(m.id.text)), .text(ControlText.utc(m.received)), .integer(m.size),
                     .text(Self.flags(m.flags)),
@@ -28,10 +29,12 @@ extension ControlService {
                     .text(ControlText.shown(m.recipient)),
                 ]
             }
-            return Self.list(
+            var answer = Self.list(
                 ["ID", "RECEIVED", "OCTETS", "FLAGS", "SENDER", "RECIPIENT"],
                 ["id", "received", "octets", "flags", "sender", "recipient"], rows,
                 empty: "no messages in \(folder.name)", format)
+            if format == .text, all.count > limit { answer.say("… more; --limit N (\(limit) now) shows them") }
+            return answer
         }
     }
 

@@ -73,7 +73,11 @@ extension ControlService {
                 ["ID", "RECIPIENT", "SENDER", "STATE", "ACCEPTED", "ATTEMPTS", "NEXT", "STATUS"],
                 ["id", "recipient", "sender", "state", "accepted", "attempts", "next_attempt", "status", "host"], rows,
                 empty: "no queued recipients match", format)
-            if format == .text, page.next != nil { answer.say("… more; --limit N (\(limit) now) shows them") }
+            // A page that is full does not know whether there is another.
+            if format == .text, let next = page.next {
+                let rest = try session.queued(request.filter, after: next, limit: 1, scanMax: Self.scanRows, at: now)
+                if !rest.rows.isEmpty || rest.next != nil { answer.say("… more; --limit N (\(limit) now) shows them") }
+            }
             return answer
         }
     }
