@@ -166,6 +166,8 @@ final class DeliveryWorker {
         asked[number] = known
         reactor.after(options.planSeconds) { [weak self, weak known] in
             guard let self, let known else { return }
+            // An answer that is lost must not be waited for for ever.
+            asked[number] = nil
             planned(known, Self.planTimeout)
         }
         let began = reactor.now

@@ -36,11 +36,14 @@ package final class DeliveryWorkerGroup: Sendable {
     /// New connections are made by `options`; those made before are given no more work. Bounds (jobs, connections) stay as
     /// they were at the start. May block. False: a worker does not take it.
     package func configure(_ options: DeliveryWorkerOptions) -> Bool {
-        handles.allSatisfy { handle in
-            Patience.insist {
-                handle.isClosed || handle.reactor.post { DeliveryWorker.of($0)?.configure(options) }
-            }
+        var isTold = true
+        for handle in handles {
+            isTold =
+                Patience.insist {
+                    handle.isClosed || handle.reactor.post { DeliveryWorker.of($0)?.configure(options) }
+                } && isTold
         }
+        return isTold
     }
 
     /// Takes no more jobs, lets transactions under way end within `graceSeconds`, reports the others as not tried, and

@@ -3,7 +3,7 @@ import CEpoll
 /// For threads that may block: tries again what another thread has no room for.
 package enum Patience {
     /// Longer than any inbox stays full while its owner lives.
-    package static let usualSeconds = 5.0
+    package static let usualSeconds = 2.0
 
     /// Attempts until one succeeds; false: none did within `seconds`.
     package static func insist(seconds: Double = usualSeconds, _ attempt: () -> Bool) -> Bool {

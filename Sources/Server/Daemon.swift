@@ -315,14 +315,12 @@ final class Daemon {
             let tls = try listeners.prepareTLS(next.configuration)
             let delivery = try self.delivery.prepare(next.configuration, live.delivery)
             let deaf = follow(live, tls, delivery)
-            if !deaf.isEmpty {
-                log.error("reload_incomplete") { $0.add("reason", "not reached: " + deaf.joined(separator: ", ")) }
-            }
             certificateFiles.follow(next.configuration)
             loaded = next
             metrics.configReloads.add(.applied)
             var report = ReloadReport(changes)
             report.note(filters: Self.filtersMax(next.configuration), atStart: filtersAtStart)
+            report.note(deaf: deaf)
             logReload(report)
             return report
         } catch {

@@ -197,7 +197,8 @@ final class SMTPConnection: ConnectionDriver {
         }
         trouble = .outOfSync
         closing = true
-        c.close()
+        // What was answered before goes out.
+        loop.reactor.afterFlush { _ in c.close() }
     }
 
     func timedOut(_ c: Connection) {

@@ -18,9 +18,11 @@ enum UnixListener {
         guard mt_is_socket(path) != 0 else {
             throw StartupError.configuration("\(path) is there and no socket; remove it or choose another path")
         }
-        guard mt_unix_answers(path) != 1 else {
+        let answer = mt_unix_answers(path)
+        guard answer != 1 else {
             throw StartupError.unavailable("\(path) is in use: another server listens there")
         }
+        guard answer == 0 else { throw IOError("see whether somebody listens on unix:\(path)", -answer) }
         let fd = try EpollBackend().listen(.unix(path: path), backlog: backlog)
         guard fd >= 0 else { throw IOError("listen on unix:\(path)", -fd) }
         // It was born for its owner alone.

@@ -24,7 +24,7 @@ package struct ClientRecord: Sendable, Hashable {
     private var goodUntil = Instant(nanoseconds: 0)
     private var deliveries: UInt32 = 0
     /// What the journal was told last is that it is good.
-    private var isJournaledGood = false
+    package private(set) var isJournaledGood = false
     private var journaledNext = Instant(nanoseconds: 0)
 
     package init() {}

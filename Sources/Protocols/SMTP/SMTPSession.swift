@@ -203,6 +203,12 @@ package struct SMTPSession: ~Copyable {
     package var heloName: [UInt8] { helo }
     package var authenticatedIdentity: [UInt8]? { identity }
 
+    /// A message has ended, and what becomes of it is still to be said.
+    package var isSubmitting: Bool {
+        if case .submit = waiting { return true }
+        return false
+    }
+
     /// Nothing is read until an answer comes; the peer is not to blame for the time that takes.
     package var isSuspended: Bool {
         if case .nothing = waiting { return blockedOnRecipients }

@@ -99,11 +99,13 @@ package final class ControlConnection: ConnectionDriver {
         let subject = ControlService.subject(request)
         let made = OperatorChange(request)
         let (user, changed) = (user, changed)
-        // Also when the one who asked has gone meanwhile.
-        let tell: @Sendable (ControlAnswer) -> Void = { answer in
-            guard var made, answer.status == ExitStatus.success, answer.next == nil else { return }
+        // Also when the one who asked has gone meanwhile, and of what came before a piece that failed.
+        let tell: @Sendable (ControlAnswer?) -> Void = { answer in
+            let isDone = answer?.status == ExitStatus.success
+            guard var made, !isDone || answer?.next == nil else { return }
+            if isDone { made.count = answer?.changes ?? 1 }
+            guard made.count > 0 else { return }
             made.user = user
-            made.count = answer.changes ?? 1
             changed(made)
         }
         let token = c.token
@@ -114,12 +116,14 @@ package final class ControlConnection: ConnectionDriver {
             case .success(let value):
                 answer = value
                 tell(value)
-            case .failure(let error): answer = ControlAnswer(error, subject)
+            case .failure(let error):
+                answer = ControlAnswer(error, subject)
+                tell(nil)
             }
             // A full mailbox loses the answer; the connection's deadline ends it then.
             _ = handle.post { reactor in
                 guard let c = reactor.connection(for: token), let driver = c.driver as? ControlConnection else {
-                    return
+                    return Self.tellOfPart(answer.next, user, changed)
                 }
                 driver.send(answer, c)
             }
@@ -133,6 +137,22 @@ package final class ControlConnection: ConnectionDriver {
             tell(answer)
             return send(answer, c)
         }
-        if !taken { send(ControlAnswer(.unavailable(gateway.isClosed ? .stopped : .busy), subject), c) }
+        guard !taken else { return }
+        tell(nil)
+        send(ControlAnswer(.unavailable(gateway.isClosed ? .stopped : .busy), subject), c)
+    }
+
+    package func closed(_ c: Connection, _ reason: CloseReason) {
+        Self.tellOfPart(next, user, changed)
+        next = nil
+    }
+
+    /// Of a change that nobody asks to go on with: what is done already.
+    private static func tellOfPart(
+        _ rest: ControlRequest?, _ user: UInt32, _ changed: @Sendable (OperatorChange) -> Void
+    ) {
+        guard var made = rest.flatMap(OperatorChange.init), made.count > 0 else { return }
+        made.user = user
+        changed(made)
     }
 }

@@ -154,9 +154,11 @@ extension ControlService {
         let isAll = request.filter.isEmpty && request.id == nil
         // Who asks for all of nothing has what was wanted.
         if count == 0, isAll {
-            return Self.changed(
+            var answer = Self.changed(
                 "nothing to \(request.verb == .release ? "release" : "forget")", [JSONMember(word, .integer(0))], format
             )
+            answer.changes = 0
+            return answer
         }
         let kept = Self.keptSender(request)
         let whose = kept.map { " of \(ControlText.shown($0))" } ?? ""

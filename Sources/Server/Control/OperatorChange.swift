@@ -10,7 +10,8 @@ package struct OperatorChange: Sendable, Equatable {
     package let command: String
     /// At most `subjectOctetsMax` of it.
     package let subject: [UInt8]
-    package var count = 1
+    /// How much; of a request that goes on where another ended, what that one did.
+    package var count = 0
     /// The user id of who asked.
     package var user: UInt32 = 0
 
@@ -42,6 +43,7 @@ package struct OperatorChange: Sendable, Equatable {
         case .queue(let queue):
             guard queue.isChange, !queue.isDryRun else { return nil }
             self.init("queue \(queue.verb.rawValue)", Self.conditions(queue.fields.dropFirst()))
+            count = queue.count
         case .poison(let poison):
             switch poison.verb {
             case .list, .show, .raw: return nil

@@ -26,14 +26,14 @@ package struct ReloadReport: Sendable, Equatable {
     package func answer(_ format: ControlFormat) -> ControlAnswer {
         if let problem { return .failed("\(problem)\nthe old configuration stays in force", status) }
         switch format {
-        case .text: return ControlAnswer(output: Array(text.utf8))
+        case .text: return ControlAnswer(output: Array(text.utf8), status: status)
         case .json:
             var members = [
                 JSONMember("applied", .array(applied.map { .text($0) })),
                 JSONMember("need_restart", .array(waiting.map { .text($0) })),
             ]
             if !notes.isEmpty { members.append(JSONMember("notes", .array(notes.map { .text($0) }))) }
-            return ControlAnswer(output: JSONValue.object(members).bytes + [ASCII.lf])
+            return ControlAnswer(output: JSONValue.object(members).bytes + [ASCII.lf], status: status)
         }
     }
 
@@ -44,6 +44,13 @@ package struct ReloadReport: Sendable, Equatable {
             "smtp.milters: \(filters) filters for one listener, connections were set aside for \(atStart) at the start: "
                 + "with every session in use some find none free (smtp.milters on_failure decides then) until a restart"
         )
+    }
+
+    /// Parts of the server that take nothing any more.
+    mutating func note(deaf parts: [String]) {
+        guard !parts.isEmpty else { return }
+        notes.append("not reached: \(parts.joined(separator: ", ")); they go on as they were until a restart")
+        status = ExitStatus.temporary
     }
 
     private var text: String {

@@ -217,7 +217,8 @@ package final class ClientTable: Sendable {
     /// Every client that is known to be good.
     func eachGood(now: Instant, _ body: (GoodClient) -> Void) {
         addresses.look { key, record in
-            if let name = record.goodName(now) { body(GoodClient(key: key, name: name)) }
+            // A name the journal was not told of would not be taken back in it when it is lost.
+            if record.isJournaledGood, let name = record.goodName(now) { body(GoodClient(key: key, name: name)) }
         }
     }
 

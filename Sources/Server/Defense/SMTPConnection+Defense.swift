@@ -122,7 +122,8 @@ extension SMTPConnection {
         var delay = 0.0
         for _ in 0..<count { delay = tarpitDelay(mildest?.rules, mildest?.domain ?? []) }
         // What ends the connection, or was said before TLS, is on its way.
-        guard delay > 0, !session.isClosed, !session.isBeforeHandshake else { return }
+        // So is the answer to a message that came in the same burst: it is never kept back, nor taken back.
+        guard delay > 0, !session.isClosed, !session.isBeforeHandshake, !session.isSubmitting else { return }
         _ = hold(.output, of: mildest?.domain ?? [], seconds: delay)
     }
 

@@ -45,20 +45,27 @@ struct SessionDefense {
     /// How long the recipients of a message wait for lists in DNS, both for their answers and the words of those that list
     /// the client. Beyond it they are no evidence: a list that is down must not hold up mail.
     static let listsSeconds = 5.0
-    /// When that is over, once it began.
-    private var listsEnd: Instant?
+    /// What is left of it for the message.
+    private var listsLeft = listsSeconds
+    /// nil: they are not waited for.
+    private var listsSince: Instant?
     private var listQuestions: [DNSQuestion] = []
 
-    /// nil: they are not waited for.
-    var listsDue: Instant? { listQuestions.isEmpty ? nil : listsEnd }
+    /// When that is over; nil: they are not waited for.
+    var listsDue: Instant? { listsSince?.advanced(bySeconds: listsLeft) }
 
     /// Bounded by the zones of the domains that are asked for; see `DomainDefense.DNSList.countMax`.
     mutating func waitForLists(_ questions: [DNSQuestion], from now: Instant) {
-        listsEnd = listsEnd ?? now.advanced(bySeconds: Self.listsSeconds)
+        listsSince = listsSince ?? now
         listQuestions += questions
     }
 
-    mutating func takeListQuestions() -> [DNSQuestion] {
+    /// The wait is over, with answers or without; what was asked in it.
+    @discardableResult
+    mutating func endListWait(_ now: Instant) -> [DNSQuestion] {
+        guard let since = listsSince else { return [] }
+        listsLeft = max(0, listsLeft - now.seconds(since: since))
+        listsSince = nil
         defer { listQuestions = [] }
         return listQuestions
     }
@@ -92,8 +99,9 @@ struct SessionDefense {
         recipientWait = 0
         junk = []
         scores = [:]
-        guard listsEnd != nil else { return }
-        listsEnd = nil
+        listsLeft = Self.listsSeconds
+        guard listsSince != nil else { return }
+        listsSince = nil
         listQuestions = []
     }
 

@@ -160,6 +160,7 @@ extension SMTPConnection {
         case .gaveUp: out.lists = rules.zones.map { DNSListFinding(zone: $0, outcome: .unanswered) }
         case nil: break
         }
+        if case .wait = lists {} else { defense.endListWait(loop.reactor.now) }
         switch reverse {
         case .verdict(let found): out.reverse = found.result
         case .wait(let questions):
@@ -240,7 +241,7 @@ extension SMTPConnection {
 
     /// The lists had their time: they are no evidence, but SPF and reverse DNS may still have theirs.
     func stopWaitingForLists() {
-        inquiry?.giveUpWaiting(for: defense.takeListQuestions())
+        inquiry?.giveUpWaiting(for: defense.endListWait(loop.reactor.now))
         advanceGate()
     }
 

@@ -51,8 +51,9 @@ extension SMTPConnection {
         record?.recipientCount = judged.message.envelope.recipients.count
         guard defense.transaction.contains(where: { $0.control == .milter && $0.effect == .discarded }) else { return }
         // Who is gone without a filter's having said so by name lost the copy that a filter threw away.
-        let kept = Set(judged.message.envelope.recipients.map(\.address.wire) + changes.map(\.name))
-        for var recipient in before where !kept.contains(recipient.address) {
+        let named = judged.message.envelope.recipients.map(\.address.wire) + changes.map(\.name)
+        let kept = Set(named.map(ASCII.lowercased))
+        for var recipient in before where !kept.contains(ASCII.lowercased(recipient.address)) {
             recipient.isDiscarded = true
             recipient.folder = []
             record?.recipients.append(recipient)

@@ -16,6 +16,8 @@ package struct MilterLimits: Sendable {
     package var recipientsMax = 1_000
     /// Changes one filter may ask for in one message: each field of it, and many more.
     package var changesMax = MilterHeader.fieldsMax + 2_000
+    /// Of them fields put between others: each moves all that follow.
+    package var insertsMax = 1_000
     /// A filter that failed this often in a row is left alone for a while.
     package var failuresMax = 3
     package var restSeconds = 5.0

@@ -17,6 +17,7 @@ struct MilterLinkMessage {
     private(set) var newBody: [UInt8]?
     private var lineEnds = WholeLineEnds()
     private var changedOctets = 0
+    private var inserts = 0
 
     /// False: more than is allowed.
     mutating func keep(_ change: MilterChange, _ limits: MilterLimits) -> Bool {
@@ -27,14 +28,16 @@ struct MilterLinkMessage {
             lineEnds.append(piece.span, to: &body)
             newBody = body
             return body.count <= min(limits.bodyMax, limits.keptByLoopMax)
-        case .addHeader(let name, let value), .insertHeader(_, let name, let value),
-            .changeHeader(_, let name, let value):
+        case .insertHeader(_, let name, let value):
+            inserts += 1
+            changedOctets += name.count + value.count
+        case .addHeader(let name, let value), .changeHeader(_, let name, let value):
             changedOctets += name.count + value.count
         case .addRecipient(let wish): changedOctets += wish.ignored.count + (wish.recipient.orcpt?.count ?? 0)
         case .quarantine, .removeRecipient, .changeSender, .unusable, .notNegotiated: break
         }
         changes.append(change)
-        return changes.count <= limits.changesMax && changedOctets <= limits.headerMax
+        return changes.count <= limits.changesMax && inserts <= limits.insertsMax && changedOctets <= limits.headerMax
     }
 
     /// No more changes come.
