@@ -167,8 +167,7 @@ final class SMTPConnection: ConnectionDriver {
             if body.heldOctets > PressureState.messageOctets { giveUpMessage(c) }
             // RFC 3207 §4.2: what was pipelined behind STARTTLS is never looked at.
             if c.isTLS != wasTLS {
-                // Nobody honest sends it, so nobody is left waiting for an answer to it.
-                if used < bytes.count { noteInjection(c, bytes.count - used) }
+                if used < bytes.count { noteInjection(bytes.count - used) }
                 return bytes.count
             }
             if n == 0, !answeredNow {
@@ -190,15 +189,11 @@ final class SMTPConnection: ConnectionDriver {
         applyBackPressure(c)
     }
 
-    private func noteInjection(_ c: Connection, _ octets: Int) {
+    private func noteInjection(_ octets: Int) {
         loop.services.log.warning("starttls_injection") {
             $0.add("peer", peer)
             $0.add("discarded", octets)
         }
-        trouble = .outOfSync
-        closing = true
-        // What was answered before goes out.
-        loop.reactor.afterFlush { _ in c.close() }
     }
 
     func timedOut(_ c: Connection) {
