@@ -60,7 +60,8 @@ extension Reactor {
 
     func acceptTurn(_ index: Int) {
         var budget = limits.acceptsPerEvent
-        while budget > 0, listeners[index].isOpen, !listenersArePaused {
+        let refusedMax = statistics.refused &+ UInt64(limits.refusalsPerEvent)
+        while budget > 0, statistics.refused < refusedMax, listeners[index].isOpen, !listenersArePaused {
             budget -= 1
             let socket = io.accept(listeners[index].descriptor)
             if socket.descriptor >= 0 {

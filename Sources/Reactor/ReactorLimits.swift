@@ -6,6 +6,8 @@ package struct ReactorLimits: Sendable {
     /// Read from one connection per event.
     package var readBytesPerEvent = 65_536
     package var acceptsPerEvent = 64
+    /// Of them turned away: those who are served do not wait for a flood.
+    package var refusalsPerEvent = 4
     package var mailboxJobsPerTurn = 4_096
     package var timersPerTurn = 4_096
     /// Sent to one connection per turn.

@@ -108,7 +108,8 @@ package struct DefenseMetrics: Sendable {
             "martlet_tarpit_delay_seconds", "How long replies were held back.", unit: .seconds,
             bounds: Buckets.durations)
         holdsSkipped = r.counter(
-            "martlet_tarpit_skipped_total", "Replies not held back because too many were, or under pressure.")
+            "martlet_tarpit_skipped_total",
+            "Replies not held back: too many were, under pressure, or in a burst that ended a session or a message.")
         holdsAbandoned = r.counter(
             "martlet_tarpit_abandoned_total", "Clients that left while their reply was held back.")
         summarised = r.counter(

@@ -192,7 +192,22 @@ struct DefenseEventTests {
             record.rules = rules.map { ConnectionRecord.Rules(domain: Array($0.utf8), policy: DomainPolicy()) }
             return try #require(Explanation.make([.connection(record)])?.remedies.first)
         }
-        #expect(try remedy("a@sender.example", []).contains("`martlet domain set DOMAIN milters=none`"))
+        // Refused at MAIL: no domain of ours has a say.
+        let early = try remedy("a@sender.example", [])
+        #expect(early.contains("no recipient was known yet") && !early.contains("domain set"))
+        // A domain that keeps filters off its mail did not make them refuse it.
+        var off = DomainPolicy()
+        off.defense.milters = .off
+        let event = DefenseEvent(
+            .milter, .refused, subject: Array("a@sender.example".utf8), detail: "filter f refuses",
+            reply: Reply(550, EnhancedStatus(5, 7, 1), "no"))
+        var record = connection([event], commands: 3)
+        record.rules = [
+            ConnectionRecord.Rules(domain: Array("off.example".utf8), policy: off),
+            ConnectionRecord.Rules(domain: Array("on.example".utf8), policy: DomainPolicy()),
+        ]
+        let remedies = try #require(Explanation.make([.connection(record)])?.remedies)
+        #expect(remedies.contains { $0.contains("martlet domain set on.example milters=none") }, "\(remedies)")
         #expect(try remedy("a@sender.example", ["in.example"]).contains("domain set in.example milters"))
         #expect(try remedy("b@Two.example", ["in.example", "two.example"]).contains("domain set Two.example milters"))
         var random = RandomRecords(seed: 7)

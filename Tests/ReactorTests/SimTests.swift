@@ -36,6 +36,26 @@ struct Sim {
         #expect(peer.receive() == sent)
     }
 
+    /// A flood is turned away a few at a time, so that others are served between; who is let in comes in at once.
+    @Test func aTurnRefusesFew() throws {
+        var isFull = true
+        let sim = try Sim { c in
+            guard isFull else { return echo() }
+            c.refusal = Array("421 no\r\n".utf8)
+            return nil
+        }
+        let few = UInt64(small().refusalsPerEvent)
+        for _ in 0..<20 { _ = try #require(sim.network.dial(port: sim.port)) }
+        sim.turns(1)
+        #expect(sim.reactor.statistics.refused == few)
+        sim.turns(10)
+        #expect(sim.reactor.statistics.refused == 20)
+        isFull = false
+        for _ in 0..<20 { _ = try #require(sim.network.dial(port: sim.port)) }
+        sim.turns(1)
+        #expect(sim.reactor.statistics.accepted == 20)
+    }
+
     @Test func writesOnceATurnAndWaitsWhenThePeerIsFull() throws {
         let server = Recorder()
         server.onOpened = { c in for _ in 0..<100 { c.write(ascii: "0123456789") } }

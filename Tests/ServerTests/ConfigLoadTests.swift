@@ -36,6 +36,7 @@ import Testing
         let found = Self.problems(text("Scan"))
         #expect(found.count == 1)
         #expect(found.first?.message.contains("another filter named \"Scan\"") == true)
+        for word in ["all", "None"] { #expect(Self.problems(text(word)).count == 1, "\(word)") }
     }
 
     @Test(arguments: [

@@ -143,10 +143,10 @@ struct DefenseRemedies {
         let subject = event.subject
         let own = subject.lastIndex(of: ASCII.at).map { Array(subject[($0 + 1)...]) } ?? subject
         // A filter may have refused the sender, whose domain has no say in it: that of a recipient has.
-        if event.control == .milter, !receiving.contains(where: { ASCII.equalIgnoringCase($0, own) }) {
-            return receiving.first ?? []
-        }
-        return own
+        guard event.control == .milter else { return own }
+        func heeds(_ domain: [UInt8]) -> Bool { rules[ASCII.lowercased(domain)]?.defense.milters != .off }
+        if receiving.contains(where: { ASCII.equalIgnoringCase($0, own) }), heeds(own) { return own }
+        return receiving.first(where: heeds) ?? []
     }
 
     private func policy(_ event: DefenseEvent) -> DomainPolicy? { rules[ASCII.lowercased(name(event))] }
@@ -167,7 +167,7 @@ struct DefenseRemedies {
         case "smtp.max_connections":
             return
                 "nobody is exempt from smtp.max_connections, only its last tenth is for known and trusted clients: set it "
-                + "higher, it counts from the next start; `martlet top` shows who is connected"
+                + "higher, it counts from the next start; `martlet limits list` shows who is connected"
         case "smtp.max_connections_per_ip", "smtp.max_connections_per_network":
             return
                 "connections count while they are open: `martlet limits allow \(client)` exempts it for good; \(key) sets "
@@ -245,6 +245,11 @@ struct DefenseRemedies {
     }
 
     private func filter(_ event: DefenseEvent) -> String {
+        if event.effect != .quarantined, receiving.isEmpty, session.user.isEmpty {
+            return
+                "the filter decided: its own log says why; no recipient was known yet, so that no domain has a say; "
+                + "`martlet config explain smtp.milters` tells which listeners ask it, and what happens when it is down"
+        }
         if event.effect != .quarantined {
             return
                 "the filter decided: its own log says why; `martlet domain set \(domain(event)) milters=none` takes its mail "

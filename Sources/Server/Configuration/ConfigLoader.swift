@@ -214,6 +214,11 @@ struct ConfigLoader {
                 complain("smtp.listeners", "[\(i)]: \(listener.address) is used twice")
             }
         }
+        for (i, filter) in configuration.milters.enumerated() where ["all", "none"].contains(filter.name.lowercased()) {
+            complain(
+                "smtp.milters",
+                "[\(i)]: \"\(filter.name)\" cannot be a filter's name: domains say so for each or no filter")
+        }
         let filters = configuration.milterNames
         for (i, name) in filters.enumerated() where filters[..<i].contains(name) {
             complain(

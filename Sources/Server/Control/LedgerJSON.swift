@@ -85,11 +85,17 @@ enum LedgerJSON {
         ])
     }
 
+    /// What decided of the message, or alike of each recipient's copy.
+    private static func decidingTogether(_ record: DecisionRecord) -> DefenseEvent? {
+        guard record.deciding == nil, record.outcome == .junk || record.outcome == .held else { return record.deciding }
+        return record.recipients.first.flatMap { record.deciding($0) }
+    }
+
     private static func decision(_ record: DecisionRecord) -> JSONValue {
         .object([
             JSONMember("time", time(record.time)), JSONMember("action", .text(record.action.rawValue)),
             JSONMember("outcome", .text(record.outcome.rawValue)),
-            JSONMember("decided_by", .text(record.decider(record.deciding))),
+            JSONMember("decided_by", .text(record.decider(decidingTogether(record)))),
             JSONMember("cause", text(record.cause)), JSONMember("reply", reply(record.reply)),
             JSONMember("client", client(record.session)), JSONMember("sender", text(record.sender)),
             JSONMember("size", .integer(record.size)), JSONMember("message_id", text(record.messageID)),

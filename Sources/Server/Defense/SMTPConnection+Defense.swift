@@ -123,7 +123,11 @@ extension SMTPConnection {
         for _ in 0..<count { delay = tarpitDelay(mildest?.rules, mildest?.domain ?? []) }
         // What ends the connection, or was said before TLS, is on its way.
         // So is the answer to a message that came in the same burst: it is never kept back, nor taken back.
-        guard delay > 0, !session.isClosed, !session.isBeforeHandshake, !session.isSubmitting else { return }
+        guard delay > 0 else { return }
+        guard !session.isClosed, !session.isBeforeHandshake, !session.isSubmitting else {
+            loop.services.metrics.defense.holdsSkipped.add(1)
+            return
+        }
         _ = hold(.output, of: mildest?.domain ?? [], seconds: delay)
     }
 
@@ -147,7 +151,7 @@ extension SMTPConnection {
                 + "\(before) \(before == 1 ? "failure" : "failures") before this one")
         event.figures = .tarpit(
             DefenseFigures.Tarpit(failures: defense.lastFailuresBefore, seconds: Int(seconds)))
-        noteOnce(event)
+        if defense.holdsOutput { note(event) } else { noteOnce(event) }
         return true
     }
 

@@ -32,6 +32,10 @@ final class PendingMessage {
     var junk: Set<[UInt8]> = []
     /// Why a filter wants it out of the way: `quarantined by NAME: reason`.
     var quarantine: [UInt8]?
+    /// Receiving domains whose rules keep that filter off their mail.
+    var quarantineSpares: Set<[UInt8]> = []
+    /// Whether a filter wants what is for `domain` out of the way.
+    func filtersQuarantine(_ domain: [UInt8]) -> Bool { quarantine != nil && !quarantineSpares.contains(domain) }
     /// A filter changed the sender: what was proven of the first says nothing of this one.
     var hasOtherSender = false
     /// A new body found no room.
@@ -90,7 +94,7 @@ final class JudgedMessage {
 
     /// Whether mail for `domain` goes to the junk folder.
     func quarantines(_ domain: [UInt8]) -> Bool {
-        if message.quarantine != nil || message.junk.contains(domain) { return true }
+        if message.filtersQuarantine(domain) || message.junk.contains(domain) { return true }
         return decision.entries.count > Self.fewDomains ? quarantined.contains(domain) : decision.quarantines(domain)
     }
 }

@@ -68,7 +68,7 @@ extension SMTPConnection {
             let disposition = decision.entries.first { $0.domain == domain }?.disposition
             let isKept = !resolved.accounts.isEmpty && (decision.action == .accept || decision.action == .quarantine)
             let isJunk =
-                decision.quarantines(domain) || message.junk.contains(domain) || message.quarantine != nil
+                decision.quarantines(domain) || message.junk.contains(domain) || message.filtersQuarantine(domain)
             let isHeld = message.quarantine != nil && resolved.accounts.isEmpty
             let folder = isHeld ? "Queue (held)" : !isKept ? "" : isJunk ? "Junk" : "Inbox"
             return DecisionRecord.Recipient(

@@ -56,11 +56,24 @@ extension MilterChain {
                 .senderChanged, name: sender.address?.wire ?? [], before: before, after: sender.shownParameters)
         case .quarantine(let reason):
             made.note(.quarantined, after: reason)
-            guard made.wanted.quarantine == nil else { return }
+            let spared = domainsSpared(made.recipients)
+            guard made.wanted.quarantine == nil else { return made.wanted.quarantineSpares.formIntersection(spared) }
+            made.wanted.quarantineSpares = spared
             made.wanted.quarantine = Array("quarantined by ".utf8) + made.filter + Array(": ".utf8) + reason
         case .unusable, .notNegotiated: made.note(.notDone)
         case .replaceBody: break
         }
+    }
+
+    /// Domains with accepted recipients of which the filter was told of none; `told` are its own, by number.
+    private func domainsSpared(_ told: Set<Int>) -> Set<[UInt8]> {
+        guard told.count < accepted.count else { return [] }
+        var (spared, heard): (Set<[UInt8]>, Set<[UInt8]>) = ([], [])
+        for (i, address) in accepted.enumerated() {
+            let domain = MailAddress(parsing: address)?.domain ?? []
+            if told.contains(i) { heard.insert(domain) } else { spared.insert(domain) }
+        }
+        return spared.subtracting(heard)
     }
 
     /// One that was removed before stays on both lists: it is there, with new parameters.
@@ -129,6 +142,8 @@ private struct MadeChanges {
     /// The sender as the client gave it.
     let sender: [UInt8]
     let filter: [UInt8]
+    /// The accepted recipients it was told of.
+    let recipients: Set<Int>
     let isSpaced: Bool
     /// Of the header.
     private(set) var fields = 0
@@ -140,6 +155,7 @@ private struct MadeChanges {
         self.wanted = wanted
         self.sender = sender
         filter = link.server.name
+        recipients = Set(link.recipients)
         isSpaced = link.session.keepsLeadingSpace
     }
 

@@ -30,6 +30,8 @@ package struct MilterModifications: Sendable, Equatable {
     package var removedRecipients: [MailAddress] = []
     /// Why the message belongs in quarantine; nil: it does not. Printable, bounded.
     package var quarantine: [UInt8]?
+    /// Receiving domains that none of the filters that want it has heard of, by the domains' own rules: theirs stays out.
+    package var quarantineSpares: Set<[UInt8]> = []
 
     package init() {}
 

@@ -192,6 +192,7 @@ extension SMTPConnection {
         guard !changes.isEmpty else { return }
         if let header = changes.header { message.filteredHeader = header }
         message.quarantine = changes.quarantine
+        message.quarantineSpares = changes.quarantineSpares
         if let other = changes.sender {
             other.apply(to: &message.envelope)
             sender = other.address?.wire ?? []

@@ -117,6 +117,20 @@ import Testing
         #expect(world.filters.map(\.letters) == ["OCH", "OCHU"])
     }
 
+    /// A domain that keeps a filter off its mail is not to find it in Junk because of that filter.
+    @Test func quarantineIsOfTheDomainsThatHeardTheFilter() throws {
+        let world = try MilterWorld([.tempfail])
+        world.filter.answer = { letter, _ in
+            letter == "E" ? .say(FakeMilter.packet("q", "bad") + FakeMilter.packet("c")) : nil
+        }
+        #expect(world.mail() == .proceed)
+        #expect(world.recipient("a@one.example") == .proceed)
+        _ = world.recipient("b@two.example", .off)
+        let changes = try #require(world.message()).modifications
+        #expect(changes.quarantine != nil)
+        #expect(changes.quarantineSpares == [Array("two.example".utf8)])
+    }
+
     /// Between two BDAT: what hears a body hears nothing else before its end.
     @Test func whoHearsABodyIsNotAsked() throws {
         let world = try MilterWorld()
