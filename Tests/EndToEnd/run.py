@@ -546,8 +546,8 @@ def relay_server(binary, peer):
                   delivery__routes=[{"domain": "*", "to": "127.0.0.1", "port": peer.port, "tls": "none"}])
 
 
-def reload(s, **settings):
-    """New values, `martlet reload`, and what it says of them."""
+def write_settings(s, settings):
+    """New values into the server's file: `section__name`."""
     with open(s.config) as f:
         configuration = json.load(f)
     for key, value in settings.items():
@@ -555,6 +555,11 @@ def reload(s, **settings):
         configuration.setdefault(section, {})[name] = value
     with open(s.config, "w") as f:
         json.dump(configuration, f)
+
+
+def reload(s, **settings):
+    """New values, `martlet reload`, and what it says of them."""
+    write_settings(s, settings)
     return json.loads(s.cli("reload", "--json").stdout)
 
 
@@ -863,13 +868,7 @@ def explained(s, identifier, *words):
 
 def reconfigure(s, **settings):
     """New values, SIGHUP, and a wait until they are taken."""
-    with open(s.config) as f:
-        configuration = json.load(f)
-    for key, value in settings.items():
-        section, name = key.split("__")
-        configuration.setdefault(section, {})[name] = value
-    with open(s.config, "w") as f:
-        json.dump(configuration, f)
+    write_settings(s, settings)
     before = s.metric(r"martlet_config_reloads_total")
     s.process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + 10

@@ -121,9 +121,9 @@ extension SMTPConnection {
         let mildest = loop.services.directory.current.mildestTarpit
         var delay = 0.0
         for _ in 0..<count { delay = tarpitDelay(mildest?.rules, mildest?.domain ?? []) }
-        // What ends the connection, or was said before TLS, is on its way.
-        // So is the answer to a message that came in the same burst: it is never kept back, nor taken back.
         guard delay > 0 else { return }
+        // What ends the connection, or was said before TLS, is on its way; so is the answer to a message that came in the
+        // same burst: it is never kept back, nor taken back.
         guard !session.isClosed, !session.isBeforeHandshake, !session.isSubmitting else {
             loop.services.metrics.defense.holdsSkipped.add(1)
             return

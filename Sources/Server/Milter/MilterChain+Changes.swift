@@ -56,6 +56,9 @@ extension MilterChain {
                 .senderChanged, name: sender.address?.wire ?? [], before: before, after: sender.shownParameters)
         case .quarantine(let reason):
             made.note(.quarantined, after: reason)
+            // Said once or a thousand times: the recipients are gone through once for a filter.
+            guard !made.hasQuarantined else { return }
+            made.hasQuarantined = true
             let spared = domainsSpared(made.recipients)
             guard made.wanted.quarantine == nil else { return made.wanted.quarantineSpares.formIntersection(spared) }
             made.wanted.quarantineSpares = spared
@@ -144,6 +147,8 @@ private struct MadeChanges {
     let filter: [UInt8]
     /// The accepted recipients it was told of.
     let recipients: Set<Int>
+    /// It wants the message in quarantine.
+    var hasQuarantined = false
     let isSpaced: Bool
     /// Of the header.
     private(set) var fields = 0
